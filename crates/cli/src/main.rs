@@ -1,0 +1,3 @@
+//! The `causality` program: daemon and commands.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The secrets of a domain: key files, signing, session keys and sealed frames.

@@ -1,0 +1,1 @@
+//! Temporal facts: the model, its canonical bytes, and the verification of signed logs.

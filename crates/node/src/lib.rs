@@ -1,0 +1,1 @@
+//! A running domain: drives the protocol over store, network, clock and randomness.

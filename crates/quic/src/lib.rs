@@ -1,0 +1,1 @@
+//! The transport joint on QUIC with raw public keys.

@@ -1,0 +1,1 @@
+//! Durable storage of log rows: the FactStore trait, in memory and on redb.

@@ -1,0 +1,1 @@
+//! The synchronisation protocol as state machines without I/O.

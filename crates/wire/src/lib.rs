@@ -1,0 +1,1 @@
+//! Messages between domains: serialisation, frames and limits.
