@@ -1,0 +1,382 @@
+//! A row: one position of a log as it is stored and as it travels (`docs/src/spec/fact.md`, section "Rows").
+//!
+//! A row leaves out what its log says (the origin) and what hashing yields (the content root).
+
+use crate::codec::DecodeError;
+use crate::codec::Decoder;
+use crate::codec::Encoder;
+use crate::content::Content;
+use crate::content::PartialContent;
+use crate::content::WholeContent;
+use crate::core::AnyCore;
+use crate::core::CoreHeader;
+use crate::core::FactCore;
+use crate::core::core_id;
+use crate::id::DomainId;
+use crate::id::FactId;
+use thiserror::Error;
+
+/// The most bytes of a whole fact: its row with all content.
+pub const FACT_BYTES_MAX: usize = 60_000;
+
+/// The most bytes of any row. A partial one has a salt for each field, so it may be larger than the whole.
+pub const ROW_BYTES_MAX: usize = 65_000;
+
+const WHOLE: u8 = 0;
+const PARTIAL: u8 = 1;
+const RAW: u8 = 2;
+
+/// How much of a fact a row holds; the order is that of upgrades. Of a withheld fact there is no row, only a hash of
+/// the log's tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed by the specification of version 0"
+)]
+pub enum RowState {
+    /// The core and some of the content.
+    Partial,
+    /// Everything.
+    Full,
+}
+
+/// A fact: its core and what is known of its content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TemporalFact {
+    id: FactId,
+    core: FactCore,
+    content: Content,
+}
+
+/// The fact is larger than [`FACT_BYTES_MAX`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("the fact has {actual} bytes, the limit is {FACT_BYTES_MAX}")]
+#[expect(clippy::exhaustive_structs, reason = "one way to fail")]
+pub struct FactTooLarge {
+    /// Its bytes.
+    pub actual: usize,
+}
+
+impl TemporalFact {
+    /// Makes a fact of a core and whole content; the core's content root becomes that of the content.
+    ///
+    /// # Errors
+    ///
+    /// When it is larger than [`FACT_BYTES_MAX`].
+    pub fn new(mut core: FactCore, content: WholeContent) -> Result<Self, FactTooLarge> {
+        core.content_root = content.root();
+        let fact = Self {
+            id: core.id(),
+            core,
+            content: Content::Whole(content),
+        };
+        let actual = fact.to_row().len();
+        if actual > FACT_BYTES_MAX {
+            Err(FactTooLarge { actual })
+        } else {
+            Ok(fact)
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> FactId {
+        self.id
+    }
+
+    /// Its core.
+    pub fn core(&self) -> &FactCore {
+        &self.core
+    }
+
+    /// What is known of its content.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The same fact with only the fields that `disclose` names.
+    #[must_use]
+    pub fn redact(&self, disclose: impl Fn(&str) -> bool) -> Self {
+        let content = match &self.content {
+            Content::Whole(whole) if whole.fields().keys().all(|name| disclose(name)) => {
+                self.content.clone()
+            }
+            Content::Whole(whole) => Content::Partial(whole.redact(disclose)),
+            Content::Partial(partial) => Content::Partial(partial.redact(disclose)),
+        };
+        Self {
+            id: self.id,
+            core: self.core.clone(),
+            content,
+        }
+    }
+
+    /// Its row.
+    pub fn to_row(&self) -> Vec<u8> {
+        let mut to = Encoder::new();
+        match &self.content {
+            Content::Whole(whole) => {
+                to.u8(WHOLE);
+                self.core.encode_compact(&mut to);
+                whole.encode(&mut to);
+            }
+            Content::Partial(partial) => {
+                to.u8(PARTIAL);
+                self.core.encode_compact(&mut to);
+                partial.encode(&mut to);
+            }
+        }
+        to.finish()
+    }
+}
+
+/// A row whose bytes were checked and whose id was computed; that the id stands in a signed log is for
+/// [`crate::Verified`] to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    id: FactId,
+    core: RowCore,
+    bytes: Vec<u8>,
+}
+
+/// What a row says of the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed by the specification of version 0"
+)]
+pub enum RowCore {
+    /// A core that this crate knows; the content may be partial.
+    Known(Box<FactCore>),
+    /// A newer core: kept and relayed as it is, not visible, never matched by a conditional rule.
+    Unsupported(CoreHeader),
+}
+
+impl Row {
+    /// Reads the row of a log of `origin`.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are too many, or not canonical. A row that decodes encodes to the same bytes.
+    pub fn from_bytes(bytes: &[u8], origin: DomainId) -> Result<Self, DecodeError> {
+        let limit = if bytes.first() == Some(&PARTIAL) {
+            ROW_BYTES_MAX
+        } else {
+            FACT_BYTES_MAX
+        };
+        if bytes.len() > limit {
+            let (actual, limit) = (bytes.len() as u64, limit as u64);
+            return Err(DecodeError::LimitExceeded {
+                at: 0,
+                what: "row length",
+                actual,
+                limit,
+            });
+        }
+        let (id, core) = Decoder::exactly(bytes, |from| Self::read(from, origin))?;
+        Ok(Self {
+            id,
+            core,
+            bytes: bytes.to_vec(),
+        })
+    }
+
+    fn read(from: &mut Decoder<'_>, origin: DomainId) -> Result<(FactId, RowCore), DecodeError> {
+        let known = |(id, core)| (id, RowCore::Known(Box::new(core)));
+        match from.u8()? {
+            WHOLE => FactCore::decode_compact(from, origin, WholeContent::skim).map(known),
+            PARTIAL => {
+                let root = |from: &mut Decoder<'_>| Ok(PartialContent::decode(from)?.root());
+                FactCore::decode_compact(from, origin, root).map(known)
+            }
+            RAW => Self::read_raw(from),
+            code => Err(DecodeError::UnknownCode {
+                at: 0,
+                what: "kind of row",
+                code,
+            }),
+        }
+    }
+
+    fn read_raw(from: &mut Decoder<'_>) -> Result<(FactId, RowCore), DecodeError> {
+        let core = from.bytes("core length", FACT_BYTES_MAX)?;
+        from.bytes("content length", FACT_BYTES_MAX)?;
+        match AnyCore::from_bytes(core)? {
+            AnyCore::Unsupported(header) => Ok((core_id(core), RowCore::Unsupported(header))),
+            AnyCore::Known(_) => {
+                let rule = "a core of a known version is not written raw";
+                Err(DecodeError::NotCanonical { at: 0, rule })
+            }
+        }
+    }
+
+    /// The row of a fact whose core this crate does not know, for tests of what meets one.
+    ///
+    /// # Errors
+    ///
+    /// When the core is known, or its header is not canonical.
+    pub fn unsupported(core: &[u8], content: &[u8]) -> Result<Self, DecodeError> {
+        let mut to = Encoder::new();
+        to.u8(RAW).bytes(core).bytes(content);
+        Self::from_bytes(&to.finish(), DomainId::new([0; 32]))
+    }
+
+    /// The fact's id, computed from the bytes.
+    pub fn id(&self) -> FactId {
+        self.id
+    }
+
+    /// What it says of the core.
+    pub fn core(&self) -> &RowCore {
+        &self.core
+    }
+
+    /// How much of the fact it holds.
+    pub fn state(&self) -> RowState {
+        if self.bytes.first() == Some(&PARTIAL) {
+            RowState::Partial
+        } else {
+            RowState::Full
+        }
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The fact, where the core is known.
+    pub fn fact(&self) -> Option<TemporalFact> {
+        let RowCore::Known(core) = &self.core else {
+            return None;
+        };
+        let mut from = Decoder::new(&self.bytes);
+        let kind = from.u8().ok()?;
+        FactCore::decode_compact(&mut from, core.origin, |_| Ok(core.content_root)).ok()?;
+        let content = match kind {
+            WHOLE => Content::Whole(WholeContent::decode(&mut from).ok()?),
+            _ => Content::Partial(PartialContent::decode(&mut from).ok()?),
+        };
+        Some(TemporalFact {
+            id: self.id,
+            core: (**core).clone(),
+            content,
+        })
+    }
+}
+
+impl From<&TemporalFact> for Row {
+    fn from(fact: &TemporalFact) -> Self {
+        let core = RowCore::Known(Box::new(fact.core.clone()));
+        Self {
+            id: fact.id,
+            core,
+            bytes: fact.to_row(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::ContentHash;
+    use crate::content::Seed;
+    use crate::core::Aspect;
+    use crate::core::FactType;
+    use crate::core::Label;
+    use crate::core::Onward;
+    use crate::core::References;
+    use crate::core::ValidTime;
+    use crate::hlc::Hlc;
+    use crate::value::Value;
+
+    const ORIGIN: DomainId = DomainId::new([1; 32]);
+
+    fn fact(bytes: usize) -> Result<TemporalFact, FactTooLarge> {
+        let core = FactCore {
+            onward: Onward::Any,
+            label: Label::default(),
+            origin: ORIGIN,
+            fact_type: FactType::Operation,
+            resource: "a/b".parse().unwrap(),
+            aspect: Aspect::default(),
+            hlc: Hlc::from_millis(1),
+            valid: ValidTime::since(0),
+            requires: References::default(),
+            supersedes: References::default(),
+            content_root: ContentHash::new([0; 32]),
+        };
+        let fields = [
+            ("data".to_owned(), Value::Bytes(vec![0xd7; bytes])),
+            ("note".to_owned(), Value::String("kept".into())),
+        ];
+        let content = WholeContent::new(Seed::new([5; 16]), fields.into()).unwrap();
+        TemporalFact::new(core, content)
+    }
+
+    #[test]
+    fn rows_of_whole_and_redacted_facts_have_the_same_id() {
+        let whole = fact(20).unwrap();
+        let partial = whole.redact(|name| name == "note");
+        assert!(partial.content().is_partial());
+        for fact in [&whole, &partial, &partial.redact(|_| false)] {
+            let row = Row::from_bytes(&fact.to_row(), ORIGIN).unwrap();
+            assert_eq!(row.id(), whole.id());
+            assert_eq!(row.fact().as_ref(), Some(fact));
+            assert_eq!(Row::from(fact), row);
+        }
+        assert_eq!(Row::from(&whole).state(), RowState::Full);
+        assert_eq!(Row::from(&partial).state(), RowState::Partial);
+        assert!(RowState::Partial < RowState::Full);
+    }
+
+    #[test]
+    fn another_origin_or_content_is_another_id() {
+        let whole = fact(20).unwrap();
+        let other = Row::from_bytes(&whole.to_row(), DomainId::new([2; 32])).unwrap();
+        assert_ne!(other.id(), whole.id());
+        let mut bytes = whole.to_row();
+        *bytes.last_mut().unwrap() ^= 1;
+        assert_ne!(Row::from_bytes(&bytes, ORIGIN).unwrap().id(), whole.id());
+    }
+
+    #[test]
+    fn a_fact_has_at_most_its_limit_of_bytes() {
+        let overhead = fact(60_000).unwrap_err().actual - 60_000;
+        let largest = FACT_BYTES_MAX - overhead;
+        let row = fact(largest).unwrap().to_row();
+        assert_eq!(row.len(), FACT_BYTES_MAX);
+        assert!(Row::from_bytes(&row, ORIGIN).is_ok());
+        assert_eq!(
+            fact(largest + 1).unwrap_err(),
+            FactTooLarge { actual: 60_001 }
+        );
+        let error = DecodeError::LimitExceeded {
+            at: 0,
+            what: "row length",
+            actual: 60_001,
+            limit: 60_000,
+        };
+        assert_eq!(Row::from_bytes(&[0; 60_001], ORIGIN), Err(error));
+    }
+
+    #[test]
+    fn newer_cores_are_kept_raw_and_known_ones_are_not() {
+        let mut newer = fact(1).unwrap().core().to_bytes();
+        newer[0] = 9;
+        let row = Row::unsupported(&newer, b"opaque").unwrap();
+        assert_eq!(row.id(), core_id(&newer));
+        assert_eq!(row.fact(), None);
+        assert_eq!(Row::from_bytes(row.bytes(), ORIGIN), Ok(row));
+        let known = fact(1).unwrap().core().to_bytes();
+        assert!(matches!(
+            Row::unsupported(&known, b""),
+            Err(DecodeError::NotCanonical { at: 0, .. })
+        ));
+        let error = DecodeError::UnknownCode {
+            at: 0,
+            what: "kind of row",
+            code: 3,
+        };
+        assert_eq!(Row::from_bytes(&[3], ORIGIN), Err(error));
+    }
+}
