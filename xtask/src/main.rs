@@ -1,3 +1,78 @@
-//! The project's own chores: one verb a file.
+//! The project's own chores: `cargo xtask VERB`. One file a verb; this one only dispatches.
 
-fn main() {}
+mod args;
+mod bench;
+mod clock;
+mod demo;
+mod dress;
+mod integration;
+mod layers;
+mod program;
+mod seed_map;
+mod source;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use args::{Args, Usage};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let verb = arguments.next().unwrap_or_else(|| "--help".to_owned());
+    let mut args = Args::new(arguments);
+    if args.flag("--help") || args.flag("-h") || matches!(verb.as_str(), "help" | "--help" | "-h") {
+        workspace::out(HELP);
+        return ExitCode::SUCCESS;
+    }
+    match dispatch(&verb, args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(verb: &str, args: Args) -> anyhow::Result<()> {
+    match verb {
+        "bench" => bench::run(args),
+        "demo" => demo::run(args),
+        "integration" => integration::run(args),
+        "layers" => layers::run(args),
+        "seed-map" => seed_map::run(args),
+        "test" => test::run(args),
+        "tidy" => tidy::run(args),
+        other => Err(Usage::new(format!(
+            "no verb {other:?}; `cargo xtask --help` lists them"
+        ))
+        .into()),
+    }
+}
+
+const HELP: &str = "\
+The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory of the workspace.
+
+  test          everything that must be green before a commit lands: formatting, lints, all tests, documentation,
+                and the checks below. Each step is timed; the last line counts the steps.
+  demo          the main job on real data: 14 domains, each a process of its own with its own keys and store, exchange
+                a week of earthquake reports over QUIC on this machine, and the result is judged from outside.
+                  --keep      leave the homes behind, and print commands to explore them
+                  --days N    only the first N days of the week (1 to 7)
+                  --tamper    flip one byte in one home before the judgement, which must then fail
+                  --verbose   print each command that is run
+                  --program PATH   play with this program instead of building one (`bench sync` takes it too)
+  bench sync    import and synchronise facts between two processes (release build, fsynced), against the bounds.
+                  --facts N         how many (default 100000)
+                  --facts-large N   for the flatness and memory bounds (default 1000000; 0: leave them out)
+                  -o json           the figures as JSON
+  integration   only the tests over real processes.
+
+Checks, each a part of `test`:
+
+  layers        dependencies between the crates point downwards; an outside crate stays where it belongs.
+  tidy          what a compiler does not see: phrases, file shape, specification against source, errors without a test.
+                  --bless     record the specification pages and their sources as they are now
+  seed-map      each row of docs/src/seed-map.md names tests that exist.
+";

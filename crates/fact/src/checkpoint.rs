@@ -11,6 +11,7 @@ use crate::id::KeyId;
 use crate::id::LaneId;
 use crate::key::KEY_RECORDS_MAX;
 use crate::tree::TreeHash;
+use std::fmt;
 
 /// The version of checkpoints that this crate writes.
 pub const CHECKPOINT_VERSION: u8 = 0;
@@ -51,6 +52,17 @@ impl LogId {
             compartment: CompartmentId::decode(from)?,
             lane: LaneId::decode(from)?,
         })
+    }
+}
+
+/// The first eight digits of each id.
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.8}/{:.8}/{:.8}",
+            self.origin, self.compartment, self.lane
+        )
     }
 }
 
@@ -126,7 +138,7 @@ impl Checkpoint {
         }
         Ok(Self {
             log: LogId::decode(from)?,
-            size: from.length("log size", LOG_SIZE_MAX as usize)? as u64,
+            size: from.uint_up_to("log size", LOG_SIZE_MAX)?,
             root: TreeHash::new(from.array()?),
             hlc: Hlc::from_bits(from.fixed_u64()?),
             epoch: from.length("key epoch", KEY_RECORDS_MAX - 1)? as u32,
@@ -147,5 +159,84 @@ fn decode_flag(from: &mut Decoder<'_>) -> Result<bool, DecodeError> {
             what: "closing flag",
             code,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::checkpoint;
+    use crate::tests::keys;
+
+    const ROOT: TreeHash = TreeHash::new([5; 32]);
+
+    fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+        Checkpoint::from_bytes(bytes)
+    }
+
+    #[test]
+    fn a_checkpoint_survives_its_bytes() {
+        for (size, closing) in [(0, false), (300, true), (LOG_SIZE_MAX, false)] {
+            let mut signed = checkpoint(size, ROOT, 0, 1);
+            signed.closing = closing;
+            assert_eq!(decode(&signed.to_bytes()), Ok(signed));
+        }
+    }
+
+    #[test]
+    fn sizes_and_epochs_have_limits() {
+        let mut signed = checkpoint(LOG_SIZE_MAX + 1, ROOT, 0, 1);
+        let size = DecodeError::LimitExceeded {
+            at: 65,
+            what: "log size",
+            actual: LOG_SIZE_MAX + 1,
+            limit: LOG_SIZE_MAX,
+        };
+        assert_eq!(decode(&signed.to_bytes()), Err(size));
+        (signed.size, signed.epoch) = (1, 1023);
+        assert_eq!(decode(&signed.to_bytes()), Ok(signed.clone()));
+        signed.epoch = 1024;
+        let epoch = DecodeError::LimitExceeded {
+            at: 106,
+            what: "key epoch",
+            actual: 1024,
+            limit: 1023,
+        };
+        assert_eq!(decode(&signed.to_bytes()), Err(epoch));
+    }
+
+    #[test]
+    fn unknown_codes_are_refused() {
+        let good = checkpoint(1, ROOT, 0, 1).to_bytes();
+        for (at, what) in [(0, "checkpoint version"), (123, "closing flag")] {
+            let mut bytes = good.clone();
+            bytes[at] = 2;
+            let error = DecodeError::UnknownCode { at, what, code: 2 };
+            assert_eq!(decode(&bytes), Err(error));
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_refused() {
+        let good = checkpoint(300, ROOT, 0, 1).to_bytes();
+        let keys = keys();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let refused = match decode(&bytes) {
+                Ok(checkpoint) => keys.verify_checkpoint(checkpoint).is_err(),
+                Err(_) => true,
+            };
+            assert!(refused, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_log_id_is_its_three_ids() {
+        let log = crate::tests::log();
+        let bytes = log.to_bytes();
+        assert_eq!(bytes[..32], *log.origin.as_bytes());
+        assert_eq!(bytes[48..], *log.lane.as_bytes());
+        assert_eq!(Decoder::exactly(&bytes, LogId::decode), Ok(log));
     }
 }

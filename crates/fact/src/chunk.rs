@@ -142,6 +142,12 @@ pub enum ChunkError {
         /// How many positions are held.
         held: u64,
     },
+    /// The tree is not the one that the chunk, or its checkpoint, was checked against.
+    #[error("the tree of {size} positions is not the one that was checked against")]
+    OtherTree {
+        /// How many positions it has.
+        size: u64,
+    },
     /// The times of a lane do not increase.
     #[error("the time of position {position} is not after the one before it")]
     TimeRunsBack {
@@ -154,7 +160,7 @@ pub enum ChunkError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignedBlocks {
     checkpoint: Verified<Checkpoint>,
-    first: u64,
+    // Of all blocks, from the first one on.
     roots: Vec<TreeHash>,
 }
 
@@ -177,21 +183,12 @@ impl SignedBlocks {
                 held: held.size(),
             });
         }
-        let all = [held.closed(), &later].concat();
-        if root_from_blocks(size, &all)? != checkpoint.root {
+        let roots = [held.closed(), &later].concat();
+        let forked = held.size() == size && held.root() != checkpoint.root;
+        if forked || root_from_blocks(size, &roots)? != checkpoint.root {
             return Err(ChunkError::WrongRoot { size });
         }
-        let signed = Self {
-            checkpoint,
-            first: held.closed().len() as u64,
-            roots: later,
-        };
-        let same_size = held.size() == size && held.root() != signed.checkpoint.root;
-        if same_size {
-            Err(ChunkError::WrongRoot { size })
-        } else {
-            Ok(Verified::new(signed))
-        }
+        Ok(Verified::new(Self { checkpoint, roots }))
     }
 
     /// The checkpoint.
@@ -199,18 +196,9 @@ impl SignedBlocks {
         &self.checkpoint
     }
 
-    /// The roots of the blocks from `block` on; `None` when earlier ones are asked for than were given.
+    /// The roots of the blocks from `block` on, the last one clipped; `None` when the log ends before that block.
     pub fn roots_from(&self, block: u64) -> Option<&[TreeHash]> {
-        self.roots
-            .get(usize::try_from(block.checked_sub(self.first)?).ok()?..)
-    }
-
-    fn root_of(&self, block: u64) -> Result<TreeHash, ChunkError> {
-        let root = self.roots_from(block).and_then(<[_]>::first).copied();
-        root.ok_or(ChunkError::Behind {
-            size: self.checkpoint.size,
-            held: block * BLOCK_LEAVES,
-        })
+        self.roots.get(usize::try_from(block).ok()?..)
     }
 }
 
@@ -233,6 +221,8 @@ pub struct Chunk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extension {
     from: u64,
+    // The root of the first `from` positions.
+    before: TreeHash,
     end: u64,
     entries: Vec<Entry>,
     open: CompactRange,
@@ -241,13 +231,14 @@ pub struct Extension {
 
 impl Extension {
     /// Checks that a chunk extends `held` to something that the origin signed. Entries that are held already are
-    /// passed over unchecked.
+    /// passed over unchecked. `held` has to be a tree whose full blocks are those of `signed`.
     ///
     /// `last_hlc` is the time of the last fact held, which the first new one must be after.
     ///
     /// # Errors
     ///
-    /// When the entries are malformed, do not follow what is held, or do not give the root of their block.
+    /// When the entries are malformed, do not follow what is held, or do not give the root of their block, and
+    /// [`ChunkError::OtherTree`] when `held` is not a tree that `signed` continues.
     pub fn verify(
         chunk: &Chunk,
         signed: &Verified<SignedBlocks>,
@@ -268,16 +259,20 @@ impl Extension {
                 held: held.size(),
             });
         };
+        if !signed.roots.starts_with(held.closed()) {
+            return Err(ChunkError::OtherTree { size: held.size() });
+        }
         let mut open = held.open().clone();
         entries.iter().try_for_each(|entry| entry.push(&mut open))?;
         let root = close(&open, &chunk.right, block_end - block * BLOCK_LEAVES)?;
-        if root != signed.root_of(block)? {
+        if signed.roots.get(held.closed().len()) != Some(&root) {
             return Err(ChunkError::WrongBlock { from: chunk.from });
         }
         let from = held.size();
         let last_hlc = check_times(&entries, from, last_hlc, signed.checkpoint.hlc)?;
         Ok(Verified::new(Self {
             from,
+            before: held.root(),
             end,
             entries,
             open,
@@ -308,8 +303,15 @@ impl Extension {
 
 impl Verified<Extension> {
     /// Extends the tree that the chunk was checked against; returns the root of the block if it is full now.
-    pub fn apply(&self, held: &mut BlockRoots) -> Option<TreeHash> {
-        held.replace_open(self.open.clone())
+    ///
+    /// # Errors
+    ///
+    /// [`ChunkError::OtherTree`] when `held` is another tree, or has grown since; it is then as before.
+    pub fn apply(&self, held: &mut BlockRoots) -> Result<Option<TreeHash>, ChunkError> {
+        if (held.size(), held.root()) != (self.from, self.before) {
+            return Err(ChunkError::OtherTree { size: held.size() });
+        }
+        Ok(held.replace_open(self.open.clone()))
     }
 
     /// The new entries.
@@ -325,10 +327,7 @@ impl Verified<Extension> {
 ///
 /// When there are fewer leaves than that, or they do not fit a tree.
 pub fn right_hashes(end: u64, size: u64, leaves: &[TreeHash]) -> Result<Vec<TreeHash>, TreeError> {
-    let block_end = end
-        .div_ceil(BLOCK_LEAVES)
-        .saturating_mul(BLOCK_LEAVES)
-        .min(size);
+    let block_end = block_end(end, size);
     let hash = |subtree: Subtree| {
         let range = subtree.range_in(block_end);
         let within = (range.start - end) as usize..(range.end - end) as usize;
@@ -343,6 +342,36 @@ pub fn right_hashes(end: u64, size: u64, leaves: &[TreeHash]) -> Result<Vec<Tree
         .into_iter()
         .map(hash)
         .collect()
+}
+
+/// The right-hand hashes of a chunk as [`right_hashes`] gives them, for a sender that holds some positions behind `end`
+/// as hashes of withheld subtrees: `parts` are leaves and subtrees in order from `end` on.
+///
+/// # Errors
+///
+/// [`TreeError::NotCovering`] when the parts leave a gap, overlap, or end too early.
+pub fn right_hashes_of_parts(
+    end: u64,
+    size: u64,
+    parts: &[(Subtree, TreeHash)],
+) -> Result<Vec<TreeHash>, TreeError> {
+    let block_end = block_end(end, size);
+    let hash = |subtree: Subtree| {
+        let range = subtree.range_in(block_end);
+        let before = |limit: u64| parts.partition_point(|(part, _)| part.start() < limit);
+        let within = parts.get(before(range.start)..before(range.end));
+        subtree.hash_from(block_end, within.unwrap_or_default())
+    };
+    decompose(end..block_end.max(end))?
+        .into_iter()
+        .map(hash)
+        .collect()
+}
+
+/// Where the block of the position before `end` ends.
+fn block_end(end: u64, size: u64) -> u64 {
+    let block_end = end.div_ceil(BLOCK_LEAVES).saturating_mul(BLOCK_LEAVES);
+    block_end.min(size)
 }
 
 /// How many blocks a log of `size` has that a holder of `held` positions lacks or has in part.
@@ -412,3 +441,6 @@ fn known_core(entry: &Entry) -> Option<&FactCore> {
         Entry::Withheld { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

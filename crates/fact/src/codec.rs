@@ -212,19 +212,24 @@ impl<'a> Decoder<'a> {
         unreachable!("the tenth byte either ends the integer or is above 1")
     }
 
-    /// A length or count of at most `limit`.
-    pub fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+    /// An unsigned integer of at most `limit`.
+    pub fn uint_up_to(&mut self, what: &'static str, limit: u64) -> Result<u64, DecodeError> {
         let at = self.at;
-        let actual = self.uint()?;
-        match usize::try_from(actual) {
-            Ok(length) if length <= limit => Ok(length),
-            _ => Err(DecodeError::LimitExceeded {
+        match self.uint()? {
+            value if value <= limit => Ok(value),
+            actual => Err(DecodeError::LimitExceeded {
                 at,
                 what,
                 actual,
-                limit: limit as u64,
+                limit,
             }),
         }
+    }
+
+    /// A length or count of at most `limit`.
+    pub fn length(&mut self, what: &'static str, limit: usize) -> Result<usize, DecodeError> {
+        let length = self.uint_up_to(what, limit as u64)?;
+        Ok(usize::try_from(length).expect("at most `limit`, which is a usize"))
     }
 
     /// A zigzag LEB128 integer.

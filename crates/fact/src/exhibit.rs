@@ -21,7 +21,7 @@ use thiserror::Error;
 pub const EXHIBIT_MAGIC: &[u8; 16] = b"causality proof\n";
 /// The version of exhibits that this crate writes.
 pub const EXHIBIT_VERSION: u8 = 0;
-/// The most bytes of an exhibit with a key log of ordinary length: a larger file is none.
+/// The most bytes of an exhibit. The longest key log takes 2.4 MB of it, so that every fact has one.
 pub const EXHIBIT_BYTES_MAX: usize = 4 << 20;
 
 const KEY_RECORD_BYTES_MAX: usize = 4096;
@@ -85,16 +85,35 @@ impl Exhibit {
         to.finish()
     }
 
+    /// Reads canonical bytes; verifies nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ExhibitError::NotAnExhibit`] for bytes of another kind, [`ExhibitError::Malformed`] when they are not
+    /// canonical or more than [`EXHIBIT_BYTES_MAX`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ExhibitError> {
+        let rest = bytes
+            .strip_prefix(EXHIBIT_MAGIC)
+            .ok_or(ExhibitError::NotAnExhibit)?;
+        if bytes.len() > EXHIBIT_BYTES_MAX {
+            let error = DecodeError::LimitExceeded {
+                at: 0,
+                what: "proof length",
+                actual: bytes.len() as u64,
+                limit: EXHIBIT_BYTES_MAX as u64,
+            };
+            return Err(error.into());
+        }
+        Ok(Decoder::exactly(rest, Self::decode)?)
+    }
+
     /// Reads and verifies an exhibit: keys from genesis, signature, place, commitments.
     ///
     /// # Errors
     ///
     /// When anything does not hold.
     pub fn verify(bytes: &[u8]) -> Result<Verified<Self>, ExhibitError> {
-        let rest = bytes
-            .strip_prefix(EXHIBIT_MAGIC)
-            .ok_or(ExhibitError::NotAnExhibit)?;
-        let exhibit = Decoder::exactly(rest, Self::decode)?;
+        let exhibit = Self::from_bytes(bytes)?;
         let keys = KeyLog::verify(exhibit.keys.iter().map(Vec::as_slice))?;
         let checkpoint = keys.verify_checkpoint(exhibit.checkpoint.clone())?;
         let head = TreeHead {
@@ -143,5 +162,158 @@ impl Exhibit {
             path,
             row,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Encoder;
+    use crate::tests::Writer;
+    use crate::tests::checkpoint;
+    use crate::tests::genesis;
+    use crate::tree::inclusion_path;
+    use crate::tree::root_of;
+
+    /// The proof of one fact in a log of `size`.
+    fn exhibit(position: u64, size: u64) -> Exhibit {
+        let log = Writer::new(size);
+        let path = inclusion_path(position, size).unwrap().into_iter();
+        let path = path.map(|subtree| {
+            let leaves = subtree.range_in(size);
+            root_of(&log.leaves[leaves.start as usize..leaves.end as usize])
+        });
+        Exhibit {
+            keys: vec![genesis().to_bytes()],
+            checkpoint: log.checkpoint(size).into_inner(),
+            position,
+            path: path.collect(),
+            row: log.rows[position as usize].clone(),
+        }
+    }
+
+    #[test]
+    fn a_fact_is_proven_whole_and_redacted() {
+        for size in 1..12 {
+            for position in 0..size {
+                let mut exhibit = exhibit(position, size);
+                let verified = Exhibit::verify(&exhibit.to_bytes()).map(Verified::into_inner);
+                assert_eq!(verified.as_ref(), Ok(&exhibit));
+                let redacted = exhibit.row.fact().unwrap().redact(|_| false);
+                exhibit.row = Row::from(&redacted);
+                let verified = Exhibit::verify(&exhibit.to_bytes()).map(Verified::into_inner);
+                assert_eq!(verified, Ok(exhibit));
+            }
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_refused() {
+        let good = exhibit(2, 5).to_bytes();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Exhibit::verify(&bytes).is_err(), "bit {bit}");
+        }
+        for length in 0..good.len() {
+            assert!(Exhibit::verify(&good[..length]).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn other_files_are_told_apart_from_damaged_ones() {
+        let not = Err(ExhibitError::NotAnExhibit);
+        assert_eq!(Exhibit::verify(b""), not);
+        assert_eq!(Exhibit::verify(b"causality"), not);
+        assert_eq!(Exhibit::verify(&[b' '; 500]), not);
+        let mut newer = exhibit(0, 1).to_bytes();
+        newer[16] = 1;
+        let (what, code) = ("proof version", 1);
+        let error = DecodeError::UnknownCode { at: 0, what, code };
+        assert_eq!(Exhibit::verify(&newer), Err(ExhibitError::Malformed(error)));
+        let longer = [&exhibit(0, 1).to_bytes()[..], &[0]].concat();
+        assert!(matches!(
+            Exhibit::verify(&longer),
+            Err(ExhibitError::Malformed(DecodeError::Trailing {
+                extra: 1,
+                ..
+            }))
+        ));
+    }
+
+    #[test]
+    fn a_stranger_s_signature_or_another_domain_is_refused() {
+        let mut stranger = exhibit(2, 5);
+        let (size, root) = (stranger.checkpoint.size, stranger.checkpoint.root);
+        stranger.checkpoint = checkpoint(size, root, 0, 9);
+        let error = Exhibit::verify(&stranger.to_bytes());
+        assert!(matches!(
+            error,
+            Err(ExhibitError::Key(KeyError::UnknownKey { epoch: 0, .. }))
+        ));
+        let mut keyless = exhibit(2, 5);
+        keyless.keys = vec![];
+        assert_eq!(
+            Exhibit::verify(&keyless.to_bytes()),
+            Err(ExhibitError::Key(KeyError::NotGenesis))
+        );
+    }
+
+    #[test]
+    fn a_fact_elsewhere_is_refused() {
+        let mut moved = exhibit(2, 5);
+        moved.position = 1;
+        let error = ExhibitError::NotIncluded(TreeError::RootMismatch { size: 5 });
+        assert_eq!(Exhibit::verify(&moved.to_bytes()), Err(error));
+        moved.position = 5;
+        let error = ExhibitError::NotIncluded(TreeError::IndexBeyondSize { index: 5, size: 5 });
+        assert_eq!(Exhibit::verify(&moved.to_bytes()), Err(error));
+        let mut other = exhibit(2, 5);
+        other.row = exhibit(3, 5).row;
+        let error = ExhibitError::NotIncluded(TreeError::RootMismatch { size: 5 });
+        assert_eq!(Exhibit::verify(&other.to_bytes()), Err(error));
+    }
+
+    #[test]
+    fn exhibits_have_limits() {
+        let limit = |bytes: &[u8]| match Exhibit::from_bytes(bytes) {
+            Err(ExhibitError::Malformed(DecodeError::LimitExceeded {
+                what,
+                actual,
+                limit,
+                ..
+            })) => Some((what, actual, limit)),
+            _ => None,
+        };
+        let mut bytes = EXHIBIT_MAGIC.to_vec();
+        bytes.resize(EXHIBIT_BYTES_MAX, 0);
+        assert_eq!(limit(&bytes), None);
+        bytes.push(0);
+        let (actual, most) = (bytes.len() as u64, EXHIBIT_BYTES_MAX as u64);
+        assert_eq!(limit(&bytes), Some(("proof length", actual, most)));
+
+        // A proof that breaks off behind these lengths.
+        let start = |lengths: &[usize]| {
+            let mut to = Encoder::new();
+            to.raw(EXHIBIT_MAGIC).u8(EXHIBIT_VERSION);
+            for length in lengths {
+                to.length(*length);
+            }
+            limit(&to.finish())
+        };
+        assert_eq!(start(&[1024]), None);
+        assert_eq!(start(&[1025]), Some(("number of key records", 1025, 1024)));
+        assert_eq!(start(&[1, 4096]), None);
+        assert_eq!(start(&[1, 4097]), Some(("key record length", 4097, 4096)));
+        assert_eq!(start(&[0, 512]), None);
+        assert_eq!(start(&[0, 513]), Some(("checkpoint length", 513, 512)));
+        let mut long = exhibit(0, 1);
+        long.path = vec![long.checkpoint.root; 64];
+        assert_eq!(limit(&long.to_bytes()), None);
+        long.path.push(long.checkpoint.root);
+        assert_eq!(
+            limit(&long.to_bytes()),
+            Some(("length of the path", 65, 64))
+        );
     }
 }

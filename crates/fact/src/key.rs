@@ -403,6 +403,11 @@ impl KeyLog {
         self.records.is_empty()
     }
 
+    /// The record of an epoch.
+    pub fn record(&self, epoch: u32) -> Option<&SignedKeyRecord> {
+        self.records.get(epoch as usize)
+    }
+
     /// The bytes of the records from an epoch on.
     pub fn records_from(&self, epoch: usize) -> Vec<Vec<u8>> {
         self.records
@@ -498,10 +503,13 @@ fn verify_own(signed: &SignedKeyRecord) -> Result<(), KeyError> {
     pairs.try_for_each(|(key, signature)| verify_strict(&key.0, &message, signature))
 }
 
-/// Refuses Ed25519 keys outside of the prime-order group, so that no signature verifies under two rules differently.
-fn check_ed25519(key: &[u8; 32]) -> Result<(), KeyError> {
-    let key = VerifyingKey::from_bytes(key).map_err(|_| KeyError::BadKey)?;
-    if key.is_weak() || !key.to_edwards().is_torsion_free() {
+/// Refuses Ed25519 keys outside of the prime-order group, and second spellings of those within, so that no signature
+/// verifies under two rules differently.
+fn check_ed25519(bytes: &[u8; 32]) -> Result<(), KeyError> {
+    let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::BadKey)?;
+    let point = key.to_edwards();
+    let canonical = point.compress().as_bytes() == bytes;
+    if key.is_weak() || !point.is_torsion_free() || !canonical {
         return Err(KeyError::BadKey);
     }
     Ok(())
@@ -518,3 +526,6 @@ pub fn verify_strict(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Re
     key.verify_strict(message, &Signature::from_bytes(signature))
         .map_err(|_| KeyError::BadSignature)
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,7 @@ mod id;
 mod content;
 mod core;
 mod hlc;
+mod name;
 mod row;
 mod value;
 
@@ -63,22 +64,31 @@ mod positions;
 mod tree;
 mod verified;
 
+mod filter;
 mod query;
+mod time_map;
+
+#[cfg(test)]
+mod tests;
 
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, LOG_SIZE_MAX, LogId};
 pub use chunk::{
-    CHUNK_BYTES_MAX, Chunk, ChunkError, Entry, Extension, SignedBlocks, blocks_behind, right_hashes,
+    CHUNK_BYTES_MAX, Chunk, ChunkError, Entry, Extension, SignedBlocks, blocks_behind,
+    right_hashes, right_hashes_of_parts,
 };
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use content::{
     Content, ContentError, ContentHash, FIELDS_MAX, PartialContent, Salt, Seed, WholeContent,
 };
 pub use core::{
-    AnyCore, Aspect, CORE_VERSION, CoreHeader, CustomType, FactCore, FactType, Label,
-    NAME_BYTES_MAX, NameError, Onward, REQUIRES_MAX, RESOURCE_NAME_BYTES_MAX, References, Resource,
-    SUPERSEDES_MAX, TooManyReferences, ValidTime, conflict_key, core_id,
+    AnyCore, CORE_VERSION, CoreHeader, FactCore, Onward, REQUIRES_MAX, References, SUPERSEDES_MAX,
+    TooManyReferences, ValidTime, conflict_key, core_id,
 };
 pub use exhibit::{EXHIBIT_BYTES_MAX, EXHIBIT_MAGIC, EXHIBIT_VERSION, Exhibit, ExhibitError};
+pub use filter::{
+    Comparison, FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_VERSION, FactFilter,
+    FilterError, FilterNode, PATTERN_BYTES_MAX, Truth,
+};
 pub use hash::{TaggedHash, tagged_message};
 pub use hlc::Hlc;
 pub use id::{CompartmentId, ConflictKey, DomainId, FactId, KeyId, LaneId, ParseIdError};
@@ -86,9 +96,14 @@ pub use key::{
     EncryptionPublicKey, KEY_RECORD_VERSION, KEY_RECORDS_MAX, KEYS_MAX, KeyError, KeyLog,
     KeyRecord, REVOKED_MAX, SignedKeyRecord, SigningPublicKey, TransportPublicKey, verify_strict,
 };
+pub use name::{
+    Aspect, CustomType, FactType, Label, NAME_BYTES_MAX, NameError, RESOURCE_NAME_BYTES_MAX,
+    Resource,
+};
 pub use positions::{PositionSet, PositionTooLarge};
-pub use query::{FactQuery, FactTypePattern, Pattern};
+pub use query::{DomainPattern, FactQuery, FactTypePattern, Pattern};
 pub use row::{FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact};
+pub use time_map::{TIME_MAP_LOGS_MAX, TIME_MAP_VERSION, TimeMap, TimeMapError};
 pub use tree::{
     BLOCK_LEAVES, BLOCK_LEVEL, BlockRoots, CompactRange, MAX_TREE_SIZE, Subtree, TreeError,
     TreeHash, TreeHead, blocks_of, consistency_path, decompose, inclusion_path, leaf_hash,

@@ -1,11 +1,11 @@
 //! Queries over facts: what to look for, and patterns of text.
 
-use crate::core::Aspect;
 use crate::core::FactCore;
-use crate::core::FactType;
 use crate::core::ValidTime;
 use crate::id::CompartmentId;
 use crate::id::DomainId;
+use crate::name::Aspect;
+use crate::name::FactType;
 
 /// A pattern of text: `*` stands for any run of characters, `?` for one; all else for itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,36 @@ impl Pattern {
     /// The text, when it has no wildcard and so matches itself only.
     pub fn literal(&self) -> Option<&str> {
         (!self.0.contains(['*', '?'])).then_some(&self.0)
+    }
+}
+
+/// Which domains: one by its id, or all whose petname matches. Signatures bind ids; a pattern is meant for policies and
+/// is matched against the names of the local address book.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a domain is known by its id or by its petname"
+)]
+pub enum DomainPattern {
+    /// The domain with this id, whatever its name.
+    Id(DomainId),
+    /// The domains whose petname matches; a domain without one matches no pattern, `*` included.
+    Named(Pattern),
+}
+
+impl DomainPattern {
+    /// Reads a text: 64 lower-case hexadecimal digits are an id, all else is a pattern of names.
+    pub fn new(text: &str) -> Self {
+        text.parse()
+            .map_or_else(|_| Self::Named(Pattern::new(text)), Self::Id)
+    }
+
+    /// Whether a domain, known by this petname if by any, matches.
+    pub fn matches(&self, domain: DomainId, name: Option<&str>) -> bool {
+        match self {
+            Self::Id(wanted) => *wanted == domain,
+            Self::Named(pattern) => name.is_some_and(|name| pattern.matches(name)),
+        }
     }
 }
 
@@ -155,6 +185,63 @@ mod tests {
     fn a_pattern_of_many_stars_is_no_bomb() {
         let pattern = Pattern::new("*a".repeat(60) + "b");
         assert!(!pattern.matches(&"a".repeat(5_000)));
+    }
+
+    #[test]
+    fn domains_match_by_id_or_petname() {
+        let (one, other) = (DomainId::new([1; 32]), DomainId::new([2; 32]));
+        let by_id = DomainPattern::new(&one.to_string());
+        assert_eq!(by_id, DomainPattern::Id(one));
+        assert!(by_id.matches(one, Some("seismo.us.ci")) && by_id.matches(one, None));
+        assert!(!by_id.matches(other, Some(&one.to_string())));
+        let by_name = DomainPattern::new("seismo.*");
+        assert!(by_name.matches(other, Some("seismo.us.ci")));
+        assert!(!by_name.matches(other, Some("press.times")));
+        assert!(!DomainPattern::new("*").matches(other, None));
+    }
+
+    #[test]
+    fn a_query_finds_what_meets_all_its_conditions() {
+        let compartment = CompartmentId::new([4; 16]);
+        let core = crate::tests::core(7);
+        let valid = core.valid;
+        let query = FactQuery {
+            fact_type: Some(FactTypePattern::Is(core.fact_type.clone())),
+            resource: Some(Pattern::new("*/*")),
+            aspect: Some(core.aspect.clone()),
+            origin: Some(core.origin),
+            compartment: Some(compartment),
+            valid: Some(ValidTime::since(valid.from())),
+        };
+        assert!(FactQuery::default().matches(&core, compartment));
+        assert!(query.matches(&core, compartment));
+        assert!(!query.matches(&core, CompartmentId::PUBLIC));
+        let before = ValidTime::between(valid.from() - 1, valid.from());
+        let others = [
+            FactQuery {
+                fact_type: Some(FactTypePattern::Is(FactType::Erasure)),
+                ..query.clone()
+            },
+            FactQuery {
+                resource: Some(Pattern::new("other/*")),
+                ..query.clone()
+            },
+            FactQuery {
+                aspect: Some(Aspect::new("other").unwrap()),
+                ..query.clone()
+            },
+            FactQuery {
+                origin: Some(DomainId::new([9; 32])),
+                ..query.clone()
+            },
+            FactQuery {
+                valid: before,
+                ..query
+            },
+        ];
+        for other in others {
+            assert!(!other.matches(&core, compartment), "{other:?}");
+        }
     }
 
     #[test]

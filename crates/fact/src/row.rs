@@ -280,13 +280,13 @@ mod tests {
     use super::*;
     use crate::content::ContentHash;
     use crate::content::Seed;
-    use crate::core::Aspect;
-    use crate::core::FactType;
-    use crate::core::Label;
     use crate::core::Onward;
     use crate::core::References;
     use crate::core::ValidTime;
     use crate::hlc::Hlc;
+    use crate::name::Aspect;
+    use crate::name::FactType;
+    use crate::name::Label;
     use crate::value::Value;
 
     const ORIGIN: DomainId = DomainId::new([1; 32]);

@@ -32,9 +32,9 @@ pub enum Value {
     /// Bytes.
     Bytes(Vec<u8>),
     /// Values in order.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// Values by name.
-    Map(BTreeMap<String, Value>),
+    Map(BTreeMap<String, Self>),
 }
 
 /// A finite number that is not whole. A whole number is an integer however it was written, so one value has one

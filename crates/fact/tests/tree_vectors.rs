@@ -1,6 +1,8 @@
 //! The vector files of trees and position sets, which a second implementation reads as well. What has to be refused
 //! declares the class of the refusal.
 
+#![expect(clippy::unwrap_used, reason = "the vectors are part of this crate")]
+
 use causality_fact::CompactRange;
 use causality_fact::DecodeError;
 use causality_fact::FactId;

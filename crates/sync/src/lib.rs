@@ -1,1 +1,53 @@
 //! The synchronisation protocol as state machines without I/O.
+//!
+//! [`Engine`] is one domain's whole protocol: [`Input`] goes in, [`Output`] comes out, both plain data. It appends facts to
+//! the own lanes, verifies what peers bring, and sends what they may have. Reads and writes of the store are effects that
+//! the driver performs, so that everything can be run, step by step, without a network, a disk or a clock.
+//!
+//! What this crate deliberately does not do: no sockets, files, threads, async, clocks or global randomness; it decides
+//! nothing about who may have what beyond the [`Grants`] that it is given. The driver is `causality-node`.
+//!
+//! ```
+//! use causality_envelope::DomainKeys;
+//! use causality_sync::{Engine, Restored, StoreState};
+//! use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut random = ChaCha20Rng::seed_from_u64(1);
+//! let keys = DomainKeys::generate(&mut random, 0..i64::MAX)?;
+//! let empty = Restored::from_store(StoreState::default())?;
+//! let mut engine = Engine::new(Arc::new(keys), empty, Box::new(random));
+//! assert!(engine.poll_output().is_none());
+//! # Ok(())
+//! # }
+//! ```
+
+mod engine;
+
+mod effect;
+
+mod append;
+mod draft;
+mod heads;
+
+mod ingest;
+mod session;
+
+mod compartment;
+mod logbook;
+mod restore;
+
+pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
+pub use draft::{
+    AppendError, AppendOutcome, Appended, DRAFTS_MAX, Draft, DraftError, ReadContext, Reference,
+    Supersedes,
+};
+pub use effect::{
+    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, Output, RequestId, RoundReport,
+    SessionId, Side, StreamNumber, SyncError, Ticket,
+};
+pub use engine::Engine;
+pub use logbook::{BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS};
+pub use restore::{RestoreError, Restored, StoreState, TableRows};
+pub use session::{CREDIT_BYTES, LOADS_MAX, SESSION_LOGS_MAX, UNFLUSHED_BYTES_MAX};

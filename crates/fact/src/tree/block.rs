@@ -52,19 +52,12 @@ impl BlockRoots {
     ///
     /// # Errors
     ///
-    /// [`TreeError::SizeTooLarge`], or [`TreeError::HashCount`] when `open` has a full block or more.
+    /// [`TreeError::HashCount`] when `open` has a full block or more.
     pub fn from_parts(closed: Vec<TreeHash>, open: CompactRange) -> Result<Self, TreeError> {
         if open.size() >= BLOCK_LEAVES {
-            return Err(TreeError::HashCount {
-                expected: BLOCK_LEAVES - 1,
-                actual: open.size(),
-            });
+            let (expected, actual) = (BLOCK_LEAVES - 1, open.size());
+            return Err(TreeError::HashCount { expected, actual });
         }
-        check_size(
-            (closed.len() as u64)
-                .saturating_mul(BLOCK_LEAVES)
-                .saturating_add(open.size()),
-        )?;
         let mut above = CompactRange::new();
         closed.iter().for_each(|root| above.merge(0, *root));
         Ok(Self {
@@ -74,16 +67,12 @@ impl BlockRoots {
         })
     }
 
-    /// Appends one leaf; when it fills a block, returns the root of that block.
-    ///
-    /// # Errors
-    ///
-    /// [`TreeError::SizeTooLarge`] when the tree is full.
-    pub fn push(&mut self, leaf: TreeHash) -> Result<Option<TreeHash>, TreeError> {
-        check_size(self.size() + 1)?;
+    /// Appends one leaf; when it fills a block, returns the root of that block. No memory holds the roots of a tree of
+    /// [`MAX_TREE_SIZE`](super::MAX_TREE_SIZE), so that there is always room.
+    pub fn push(&mut self, leaf: TreeHash) -> Option<TreeHash> {
         let mut open = std::mem::take(&mut self.open);
         open.merge(0, leaf);
-        Ok(self.replace_open(open))
+        self.replace_open(open)
     }
 
     /// Replaces the leaves behind the full blocks by `open`, which holds them and more but at most a block; when it is
@@ -160,13 +149,13 @@ mod tests {
         let leaves = leaves(3 * BLOCK_LEAVES + 10);
         let (mut tree, mut range) = (BlockRoots::new(), CompactRange::new());
         for (index, leaf) in leaves.iter().enumerate() {
-            let closed = tree.push(*leaf).unwrap();
+            let closed = tree.push(*leaf);
             range.push(*leaf).unwrap();
             let size = index as u64 + 1;
             assert_eq!((tree.size(), tree.root()), (size, range.root()));
             assert_eq!(closed.is_some(), size.is_multiple_of(BLOCK_LEAVES));
             assert_eq!(tree.roots().len() as u64, blocks_of(size));
-            if size % 1000 == 0 || closed.is_some() {
+            if size.is_multiple_of(1000) || closed.is_some() {
                 assert_eq!(root_from_blocks(size, &tree.roots()), Ok(range.root()));
                 let stored = BlockRoots::from_parts(tree.closed().to_vec(), tree.open().clone());
                 assert_eq!(stored.as_ref(), Ok(&tree));
@@ -192,14 +181,14 @@ mod tests {
         ] {
             let mut tree = BlockRoots::new();
             for leaf in &leaves[..size as usize] {
-                tree.push(*leaf).unwrap();
+                tree.push(*leaf);
             }
             for level in 0..16 {
                 for start in (0..size).step_by(1 << level) {
                     let subtree = Subtree::new(start, level).unwrap();
                     let range = subtree.range_in(size);
-                    let made_of_blocks = start % BLOCK_LEAVES == 0
-                        && (range.end % BLOCK_LEAVES == 0 || range.end == size);
+                    let made_of_blocks = start.is_multiple_of(BLOCK_LEAVES)
+                        && (range.end.is_multiple_of(BLOCK_LEAVES) || range.end == size);
                     let expected = made_of_blocks
                         .then(|| root_of(&leaves[start as usize..range.end as usize]));
                     assert_eq!(tree.hash(subtree), expected, "{subtree:?} of {size}");

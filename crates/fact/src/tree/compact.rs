@@ -199,7 +199,7 @@ mod tests {
             for level in levels {
                 let start = range.size() as usize;
                 let end = start + (1 << level);
-                if start % (1 << level) == 0 {
+                if start.is_multiple_of(1 << level) {
                     range.push_subtree(level, naive_root(&leaves[start..end])).unwrap();
                     prop_assert_eq!(range.root(), naive_root(&leaves[..end]));
                 }

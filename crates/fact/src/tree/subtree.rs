@@ -125,7 +125,7 @@ impl Subtree {
 
 /// The shortest list of subtrees that are together exactly the leaves of `range`, in ascending order: each is the
 /// largest aligned one that fits at its start. None is clipped, so that their hashes hold in every tree that has these
-/// leaves. For `0..size` it is what a [`CompactRange`] keeps; it has at most 125 entries. A range that runs backwards
+/// leaves. For `0..size` it is what a [`CompactRange`] keeps; it has at most 124 entries. A range that runs backwards
 /// is empty.
 ///
 /// # Errors

@@ -1,0 +1,180 @@
+//! Files damaged behind the program's back: noticed, said, and never made worse.
+
+use serde_json::json;
+
+use crate::support::{Home, Random, exit, observation, observations};
+
+const MARKER: &str = "81km WNW of Skagway, Alaska";
+
+/// A home whose store holds a text that can be found in its file.
+fn marked() -> Home {
+    let home = Home::new("a");
+    home.import(
+        &(observations("sensor", 50) + &observation("event/1", json!({ "place": MARKER }))),
+    );
+    home
+}
+
+#[test]
+fn a_flipped_byte_of_a_stored_fact_is_noticed() {
+    let home = marked();
+    let store = home.store();
+    let bytes = std::fs::read(&store).unwrap();
+    let windows = bytes.windows(MARKER.len()).enumerate();
+    let places: Vec<usize> = windows
+        .filter(|(_, text)| *text == MARKER.as_bytes())
+        .map(|(at, _)| at)
+        .collect();
+    assert!(
+        !places.is_empty(),
+        "the content is not in {}",
+        store.display()
+    );
+    let mut noticed = 0;
+    for at in places {
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1;
+        std::fs::write(&store, &flipped).unwrap();
+        // An old copy of a page is no damage.
+        let (verify, check) = (
+            home.run(&["fact", "verify", "--all"]),
+            home.run(&["store", "check"]),
+        );
+        assert_eq!(verify.code, check.code, "{}\n{}", verify.err, check.err);
+        if verify.code != exit::OK {
+            verify.failed(exit::INTEGRITY);
+            noticed += 1;
+        }
+    }
+    assert!(noticed > 0, "no flipped byte was noticed");
+    std::fs::write(&store, &bytes).unwrap();
+    home.ok(&["fact", "verify", "--all"]);
+}
+
+#[test]
+fn a_byte_flipped_anywhere_in_the_store_is_harmless_or_noticed() {
+    let home = marked();
+    let store = home.store();
+    let bytes = std::fs::read(&store).unwrap();
+    let mut random = Random(7);
+    for _ in 0..60 {
+        let at = random.below(bytes.len());
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << random.below(8);
+        std::fs::write(&store, &flipped).unwrap();
+        let outcome = home.run(&["fact", "verify", "--all"]);
+        assert!(
+            [exit::OK, exit::INTEGRITY].contains(&outcome.code),
+            "byte {at}: {}: {}",
+            outcome.code,
+            outcome.err
+        );
+    }
+}
+
+#[test]
+fn a_store_that_is_garbage_or_cut_off_is_noticed() {
+    let home = marked();
+    let store = home.store();
+    let bytes = std::fs::read(&store).unwrap();
+    for damaged in [
+        &b"not a store"[..],
+        &[0x55; 100_000],
+        &bytes[..bytes.len() / 2],
+        &bytes[..100],
+    ] {
+        std::fs::write(&store, damaged).unwrap();
+        for args in [
+            &["fact", "list"][..],
+            &["fact", "verify", "--all"],
+            &["store", "check"],
+            &["serve"],
+        ] {
+            home.run(args).err_of(
+                exit::INTEGRITY,
+                &format!("{args:?} on {} bytes", damaged.len()),
+            );
+        }
+        assert_eq!(
+            std::fs::read(&store).unwrap(),
+            damaged,
+            "a damaged store is left as it is"
+        );
+    }
+}
+
+#[test]
+fn a_flipped_byte_of_a_key_file_is_noticed_and_no_secret_is_said() {
+    let home = marked();
+    let keys: Vec<_> = home
+        .files()
+        .into_iter()
+        .filter(|(path, _)| {
+            path.strip_prefix(home.dir())
+                .unwrap()
+                .to_string_lossy()
+                .contains("key")
+        })
+        .collect();
+    assert!(!keys.is_empty(), "no key files found");
+    for (path, bytes) in keys {
+        for at in [0, bytes.len() / 2, bytes.len() - 2] {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).unwrap();
+            let said = home
+                .run(&["serve"])
+                .err_of(exit::INTEGRITY, &format!("byte {at} of {}", path.display()));
+            let secret = String::from_utf8_lossy(&bytes)
+                .lines()
+                .map(str::trim)
+                .max_by_key(|l| l.len())
+                .unwrap()
+                .to_owned();
+            assert!(
+                secret.len() < 16 || !said.contains(&secret),
+                "a secret was said"
+            );
+        }
+        std::fs::write(&path, &bytes).unwrap();
+    }
+    home.ok(&["fact", "verify", "--all"]);
+}
+
+#[test]
+fn a_full_disk_keeps_what_was_acknowledged() {
+    let home = marked();
+    let before = home.held();
+    // No file of the process may grow past this many blocks of 512 bytes; to the program it looks like a full disk.
+    let blocks = std::fs::metadata(home.store()).unwrap().len() / 512 + 2048;
+    let file = home.beside("large.ndjson");
+    let large = |number: u64| {
+        observation(
+            &format!("large/{number}"),
+            json!({ "text": "x".repeat(50_000) }),
+        )
+    };
+    std::fs::write(&file, (0..400).map(large).collect::<String>()).unwrap();
+    let mut command = std::process::Command::new("sh");
+    command.args([
+        "-c",
+        &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""),
+        "sh",
+    ]);
+    command
+        .arg(env!("CARGO_BIN_EXE_causality"))
+        .arg("--home")
+        .arg(home.dir());
+    command.args(["-o", "jsonl", "fact", "import"]).arg(&file);
+    let outcome = crate::support::run_with(command, b"");
+    assert_eq!(outcome.code, exit::OTHER, "{}", outcome.err);
+    let acknowledged = outcome
+        .text()
+        .lines()
+        .filter(|line| line.contains("\"id\""))
+        .count();
+    assert!(home.held() >= before + u64::try_from(acknowledged).unwrap());
+    home.ok(&["fact", "verify", "--all"]);
+    home.ok(&["fact", "import", file.to_str().unwrap()]);
+    assert_eq!(home.held(), before + 400);
+}

@@ -1,0 +1,130 @@
+//! Two and three domains that synchronise.
+
+use serde_json::json;
+
+use crate::support::{Home, exit, introduce, observations, pair};
+
+#[test]
+fn two_homes_that_synchronised_hold_the_same() {
+    let (a, b) = pair();
+    a.import(&observations("sensor", 300));
+    let _daemon = b.serve();
+    let synced = a.json(&["sync", "b"]);
+    for key in [
+        "facts_sent",
+        "facts_received",
+        "bytes_sent",
+        "bytes_received",
+        "round_trips",
+        "duration_ms",
+    ] {
+        assert!(synced[key].is_number(), "no {key:?} in {synced}");
+    }
+    assert_eq!(
+        (&synced["facts_sent"], &synced["facts_received"]),
+        (&json!(300), &json!(0))
+    );
+    assert_eq!(b.logs(), a.logs());
+    assert_eq!(b.json(&["digest"])["digest"], a.json(&["digest"])["digest"]);
+    b.ok(&["fact", "verify", "--all"]);
+}
+
+#[test]
+fn a_second_synchronisation_moves_nothing() {
+    let (a, b) = pair();
+    a.import(&observations("sensor", 100));
+    let _daemon = b.serve();
+    a.ok(&["sync", "b"]);
+    let synced = a.json(&["sync", "b"]);
+    assert_eq!(
+        (&synced["facts_sent"], &synced["facts_received"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+#[test]
+fn push_sends_pull_receives_and_both_is_the_default() {
+    let (a, b) = pair();
+    a.import(&observations("from-a", 3));
+    b.import(&observations("from-b", 4));
+    let _daemon = b.serve();
+    let moved = |args: &[&str]| {
+        let synced = a.json(&[&["sync", "b"], args].concat());
+        (
+            synced["facts_sent"].as_u64().unwrap(),
+            synced["facts_received"].as_u64().unwrap(),
+        )
+    };
+    assert_eq!(moved(&["--push"]), (3, 0));
+    assert_eq!(moved(&["--pull"]), (0, 4));
+    a.import(&observations("more-from-a", 1));
+    assert_eq!(moved(&["--both"]), (1, 0));
+    b.import(&observations("more-from-b", 2));
+    a.import(&observations("still-more-from-a", 5));
+    assert_eq!(moved(&[]), (5, 2));
+    assert_eq!(a.logs(), b.logs());
+}
+
+#[test]
+fn it_is_the_same_through_the_daemon_of_the_caller() {
+    let (a, b) = pair();
+    let (_a, _b) = (a.serve(), b.serve());
+    a.import(&observations("sensor", 200));
+    a.ok(&["sync", "b"]);
+    assert_eq!(b.logs(), a.logs());
+    a.import(&observations("pump", 50));
+    a.ok(&["sync", "b"]);
+    assert_eq!(b.logs(), a.logs());
+}
+
+#[test]
+fn nothing_is_shared_unless_the_sender_says_so() {
+    let (a, b) = (Home::new("a"), Home::new("b"));
+    a.add_peer(&b, &[]);
+    b.add_peer(&a, &["--receive", "public"]);
+    a.import(&observations("sensor", 3));
+    let _daemon = b.serve();
+    let _ = a.run(&["sync", "b"]);
+    assert_eq!(b.held(), 0);
+}
+
+#[test]
+fn nothing_is_taken_unless_the_receiver_says_so() {
+    let (a, b) = (Home::new("a"), Home::new("b"));
+    a.add_peer(&b, &["--send", "public"]);
+    b.add_peer(&a, &[]);
+    a.import(&observations("sensor", 3));
+    let _daemon = b.serve();
+    let _ = a.run(&["sync", "b"]);
+    assert_eq!(b.held(), 0);
+}
+
+#[test]
+fn a_fact_travels_over_a_relay_as_its_origin_signed_it() {
+    let (a, b) = pair();
+    let c = Home::new("c");
+    introduce(&b, &c);
+    a.import(&observations("sensor", 40));
+    b.import(&observations("pump", 2));
+    let _daemon = b.serve();
+    a.ok(&["sync", "b"]);
+    c.ok(&["sync", "b"]);
+    assert_eq!(c.logs(), b.logs());
+    assert_eq!(c.held(), 42);
+    c.ok(&["fact", "verify", "--all"]);
+    // Nobody introduced `a` and `c`, and still the proof of `a`'s fact that `c` gives out stands on its own.
+    let id = a.export()[0]["ref"].as_str().unwrap().to_owned();
+    assert_eq!(c.run(&["fact", "prove", &id]).code, exit::OK);
+}
+
+#[test]
+fn a_peer_that_was_removed_gets_nothing_more() {
+    let (a, b) = pair();
+    a.import(&observations("sensor", 3));
+    let _daemon = b.serve();
+    a.ok(&["sync", "b"]);
+    b.ok(&["peer", "remove", "a"]);
+    a.import(&observations("pump", 3));
+    assert_eq!(a.run(&["sync", "b"]).code, exit::DENIED);
+    assert_eq!(b.held(), 3);
+}

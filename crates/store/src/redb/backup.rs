@@ -1,0 +1,115 @@
+//! Copies of a whole store.
+
+use std::fs;
+use std::path::Path;
+
+use redb::{
+    Database, Durability, Key, ReadTransaction, ReadableTable as _,
+    TableDefinition, Value,
+};
+
+use super::config::RedbConfig;
+use super::drain::{open_database, sync_folder};
+use super::engine::{Engine, create_tables};
+use super::read::side_key;
+use super::tables::{INDEX, JOURNAL, LOGS, MERGED, META, RUNS, SEGMENTS, SIDE};
+use crate::batch::{RESTORED_KEY, SideTable};
+use crate::error::StoreError;
+
+/// A transaction of the copy ends once it has so many rows or bytes.
+const STEP_ROWS: usize = 1 << 16;
+const STEP_BYTES: usize = 4 << 20;
+/// The cache of the copy.
+const CACHE_BYTES: usize = 16 << 20;
+
+impl Engine {
+    pub(super) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        copy(&self.read()?, to, Kind::Backup)
+    }
+}
+
+/// Copies a backup to a new file, which then says that it was restored.
+pub(super) fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
+    if !from.is_file() {
+        return Err(StoreError::NotAStore { path: from.to_owned() });
+    }
+    let mut config = RedbConfig::new(from);
+    config.cache_bytes = CACHE_BYTES;
+    let engine = Engine::open(open_database(&config)?, &config)?;
+    copy(&engine.read()?, to, Kind::Restored)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Backup,
+    Restored,
+}
+
+/// Copies to a file that is no store before the last transaction, and is gone again when the copy fails.
+fn copy(from: &ReadTransaction, path: &Path, kind: Kind) -> Result<(), StoreError> {
+    if path.exists() {
+        return Err(StoreError::Exists { path: path.to_owned() });
+    }
+    let copied = copy_tables(from, path, kind);
+    if copied.is_err() {
+        // The first error is the one to tell; a remainder is not taken for a store.
+        let _ = fs::remove_file(path);
+    }
+    copied
+}
+
+fn copy_tables(from: &ReadTransaction, path: &Path, kind: Kind) -> Result<(), StoreError> {
+    let mut config = RedbConfig::new(path);
+    config.cache_bytes = CACHE_BYTES;
+    let to = open_database(&config)?;
+    copy_table(from, &to, LOGS)?;
+    copy_table(from, &to, MERGED)?;
+    copy_table(from, &to, RUNS)?;
+    copy_table(from, &to, SEGMENTS)?;
+    copy_table(from, &to, INDEX)?;
+    copy_table(from, &to, JOURNAL)?;
+    copy_table(from, &to, SIDE)?;
+    let tx = to.begin_write()?;
+    create_tables(&tx)?;
+    if kind == Kind::Restored {
+        let key = side_key(SideTable::STORE, RESTORED_KEY);
+        tx.open_table(SIDE)?.insert(key.as_slice(), [1].as_slice())?;
+    }
+    {
+        let mut meta = tx.open_table(META)?;
+        for row in from.open_table(META)?.iter()? {
+            let (name, value) = row?;
+            meta.insert(name.value(), value.value())?;
+        }
+    }
+    tx.commit()?;
+    drop(to);
+    sync_folder(path)
+}
+
+fn copy_table<K: Key + 'static, V: Value + 'static>(
+    from: &ReadTransaction,
+    to: &Database,
+    table: TableDefinition<'_, K, V>,
+) -> Result<(), StoreError> {
+    let from = from.open_table(table)?;
+    let mut rows = from.iter()?.peekable();
+    while rows.peek().is_some() {
+        let mut tx = to.begin_write()?;
+        tx.set_durability(Durability::None)
+            .map_err(|error| StoreError::corrupt(error.to_string()))?;
+        {
+            let mut to = tx.open_table(table)?;
+            let (mut count, mut bytes) = (0, 0);
+            while count < STEP_ROWS && bytes < STEP_BYTES {
+                let Some(row) = rows.next() else { break };
+                let (key, value) = row?;
+                bytes += V::as_bytes(&value.value()).as_ref().len();
+                count += 1;
+                to.insert(key.value(), value.value())?;
+            }
+        }
+        tx.commit()?;
+    }
+    Ok(())
+}

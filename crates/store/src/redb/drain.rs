@@ -1,0 +1,282 @@
+//! The queue of commits, the job that empties it, and what happens when the file fails under it.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+
+use redb::backends::FileBackend;
+use redb::{Builder, Database, StorageBackend};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::config::RedbConfig;
+use super::engine::{Engine, Step};
+use super::failure::open_failed;
+use crate::batch::{Batch, Committed};
+use crate::error::StoreError;
+
+/// What all handles and jobs of a store share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    config: RedbConfig,
+    reopens: bool,
+    slot: RwLock<Slot>,
+    queue: Mutex<Queue>,
+}
+
+/// The file.
+#[derive(Debug)]
+enum Slot {
+    Open(Box<Engine>),
+    /// The disk failed with this; to be opened again, where that is possible.
+    Failed(StoreError),
+    Closed,
+}
+
+/// What waits for the writer.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) batches: VecDeque<Pending>,
+    pub(super) flushes: Vec<oneshot::Sender<Result<(), StoreError>>>,
+    at_work: bool,
+}
+
+/// A batch and who waits for it.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) batch: Batch,
+    pub(super) reply: oneshot::Sender<Result<Committed, StoreError>>,
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+impl Inner {
+    pub(super) fn open(config: RedbConfig) -> Result<Self, StoreError> {
+        let engine = open_file(&config)?;
+        Ok(Self::new(engine, config, true))
+    }
+
+    pub(super) fn open_backend(
+        backend: impl StorageBackend,
+        config: RedbConfig,
+    ) -> Result<Self, StoreError> {
+        let engine = guarded(|| {
+            let db = builder(&config).create_with_backend(backend);
+            Engine::open(db.map_err(|error| open_failed(error, &config.path))?, &config)
+        })?;
+        Ok(Self::new(engine, config, false))
+    }
+
+    fn new(engine: Engine, config: RedbConfig, reopens: bool) -> Self {
+        let slot = RwLock::new(Slot::Open(Box::new(engine)));
+        Self { config, reopens, slot, queue: Mutex::default() }
+    }
+
+    pub(super) fn config(&self) -> &RedbConfig {
+        &self.config
+    }
+
+    /// Does something with the open file; opens it again first when it has failed before.
+    pub(super) fn with<T>(
+        &self,
+        job: impl FnOnce(&Engine) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.reopen()?;
+        let result = {
+            let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+            match &*slot {
+                Slot::Open(engine) => guarded(|| job(engine)),
+                Slot::Failed(error) => return Err(error.clone()),
+                Slot::Closed => return Err(StoreError::Closed),
+            }
+        };
+        if let Err(error) = &result
+            && error.is_of_the_disk()
+        {
+            let mut slot = self.slot_mut();
+            if matches!(*slot, Slot::Open(_)) {
+                *slot = Slot::Failed(error.clone());
+            }
+        }
+        result
+    }
+
+    /// Closes the file once everybody is done with it.
+    pub(super) fn close(&self) {
+        *self.slot_mut() = Slot::Closed;
+    }
+
+    fn reopen(&self) -> Result<(), StoreError> {
+        let failed = |slot: &Slot| matches!(slot, Slot::Failed(_)) && self.reopens;
+        if !failed(&self.slot.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let mut slot = self.slot_mut();
+        if failed(&slot) {
+            *slot = Slot::Open(Box::new(open_file(&self.config)?));
+        }
+        Ok(())
+    }
+
+    fn slot_mut(&self) -> RwLockWriteGuard<'_, Slot> {
+        self.slot.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the queue; true when somebody has to start work on it.
+    pub(super) fn enqueue(&self, change: impl FnOnce(&mut Queue)) -> bool {
+        let mut queue = self.queue();
+        change(&mut queue);
+        !std::mem::replace(&mut queue.at_work, true)
+    }
+
+    /// The next batches for one transaction, and the flushes that wait; `None` once nothing is left to do.
+    #[expect(clippy::type_complexity, reason = "two parts of the queue")]
+    fn next_work(
+        &self,
+    ) -> Option<(Vec<Pending>, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
+        let mut queue = self.queue();
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while bytes < self.config.group_bytes_max
+            && let Some(pending) = queue.batches.pop_front()
+        {
+            bytes += pending.batch.bytes();
+            group.push(pending);
+        }
+        let flushes = std::mem::take(&mut queue.flushes);
+        if group.is_empty() && flushes.is_empty() && !self.is_due() {
+            queue.at_work = false;
+            return None;
+        }
+        Some((group, flushes))
+    }
+
+    fn is_due(&self) -> bool {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*slot, Slot::Open(engine) if engine.is_due(&self.config))
+    }
+
+    fn commit(&self, group: Vec<Pending>) {
+        let (mut batches, mut waiting) = (Vec::new(), Vec::new());
+        for pending in group {
+            batches.push(pending.batch);
+            waiting.push((pending.reply, pending.room));
+        }
+        let results = match self.with(|engine| engine.commit(&batches, &self.config)) {
+            Ok(results) => results,
+            Err(error) => vec![Err(error); batches.len()],
+        };
+        for ((reply, room), result) in waiting.into_iter().zip(results) {
+            drop(room);
+            // Whoever asked may have gone.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// One small step of what is due; while commits would have to wait for the index, as many as it takes. Nobody waits
+    /// for the result: after a failure the next caller opens the file again, or is told.
+    fn background(&self) {
+        let done = self.with(|engine| {
+            if engine.index_is_due(&self.config) {
+                engine.flush_step(self.config.index_step_keys)?;
+            }
+            engine.merge_step()?;
+            while engine.shared().overlay.len() >= self.config.index_pending_max {
+                engine.flush_step(self.config.index_step_keys)?;
+            }
+            Ok(())
+        });
+        let mut slot = self.slot_mut();
+        if let (Err(error), Slot::Open(_)) = (done, &*slot) {
+            *slot = Slot::Failed(error);
+        }
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.with(|engine| {
+            while engine.flush_step(self.config.index_step_keys)? == Step::Done {}
+            while engine.merge_step()? == Step::Done {}
+            Ok(())
+        })
+    }
+}
+
+/// The job that works until the queue is empty and nothing is due.
+#[derive(Debug)]
+pub(super) struct Drain(Option<Arc<Inner>>);
+
+impl Drain {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self(Some(inner))
+    }
+
+    pub(super) fn run(mut self) {
+        let Some(inner) = &self.0 else { return };
+        while let Some((group, flushes)) = inner.next_work() {
+            if !group.is_empty() {
+                inner.commit(group);
+            }
+            for flush in flushes {
+                // Whoever asked may have gone.
+                let _ = flush.send(inner.flush());
+            }
+            inner.background();
+        }
+        self.0 = None;
+    }
+}
+
+/// An executor that is shut down drops its jobs: nobody may wait for them then.
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.0 {
+            *inner.queue() = Queue::default();
+        }
+    }
+}
+
+/// Runs what redb might panic in: it does so where a damaged file breaks its own rules.
+pub(super) fn guarded<T>(job: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(StoreError::corrupt(text.unwrap_or("its pages contradict each other")))
+    })
+}
+
+fn builder(config: &RedbConfig) -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(config.cache_bytes);
+    builder.set_check_integrity_on_open(config.verify_on_open);
+    builder
+}
+
+fn open_file(config: &RedbConfig) -> Result<Engine, StoreError> {
+    guarded(|| Engine::open(open_database(config)?, config))
+}
+
+/// Opens or makes the file, and makes sure that the folder remembers it.
+pub(super) fn open_database(config: &RedbConfig) -> Result<Database, StoreError> {
+    let path = &config.path;
+    let is_new = !path.exists();
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+    let db = FileBackend::new(file).and_then(|file| builder(config).create_with_backend(file));
+    let db = db.map_err(|error| open_failed(error, path))?;
+    if is_new {
+        sync_folder(path)?;
+    }
+    Ok(db)
+}
+
+/// Makes the entry of a new file durable, where the system allows to.
+pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if cfg!(unix) {
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Segments: runs of neighbouring entries of a log in one value (`docs/src/spec/store.md`, section "Segments").
+
+use causality_fact::{
+    BLOCK_LEVEL, DecodeError, Decoder, Encoder, Entry, FactId, ROW_BYTES_MAX, RowState, Subtree, TreeHash, leaf_hash,
+};
+
+use super::held::Level;
+use crate::answer::{StoredBody, StoredEntry};
+use crate::error::StoreError;
+
+/// The most bytes of a segment: with its key it fits into 64 KiB, and redb rounds values up to a power of two.
+pub(super) const SEGMENT_BYTES_MAX: usize = 65_300;
+
+/// An entry inside a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'a> {
+    pub(super) position: u64,
+    pub(super) body: Body<'a>,
+    /// All its bytes in the segment.
+    pub(super) bytes: &'a [u8],
+}
+
+/// What stands in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Body<'a> {
+    Row { id: FactId, state: RowState, row: &'a [u8] },
+    Withheld { level: u8, hash: TreeHash },
+}
+
+impl Slot<'_> {
+    pub(super) fn end(&self) -> u64 {
+        match self.body {
+            Body::Row { .. } => self.position + 1,
+            Body::Withheld { level, .. } => self.position + (1 << level),
+        }
+    }
+
+    pub(super) fn level(&self) -> Level {
+        match self.body {
+            Body::Row { state, .. } => state.into(),
+            Body::Withheld { .. } => Level::Withheld,
+        }
+    }
+
+    /// The subtree that it stands for, and its hash.
+    pub(super) fn leaf(&self) -> Result<(Subtree, TreeHash), StoreError> {
+        let (level, hash) = match self.body {
+            Body::Row { id, .. } => (0, leaf_hash(&id)),
+            Body::Withheld { level, hash } => (level, hash),
+        };
+        let subtree = Subtree::new(self.position, level);
+        Ok((subtree.map_err(|error| StoreError::corrupt(error.to_string()))?, hash))
+    }
+
+    pub(super) fn to_stored(self) -> StoredEntry {
+        let body = match self.body {
+            Body::Row { id, state, row } => StoredBody::Row { id, state, bytes: row.to_vec() },
+            Body::Withheld { level, hash } => StoredBody::Withheld { level, hash },
+        };
+        StoredEntry { position: self.position, body }
+    }
+}
+
+/// Walks the entries of a segment whose first position is `first`; ends after an error.
+pub(super) fn slots(first: u64, segment: &[u8]) -> Slots<'_> {
+    Slots { position: first, segment, at: 0 }
+}
+
+/// The walk.
+#[derive(Debug)]
+pub(super) struct Slots<'a> {
+    position: u64,
+    segment: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Iterator for Slots<'a> {
+    type Item = Result<Slot<'a>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.segment.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let mut from = Decoder::new(rest);
+        match read(&mut from) {
+            Ok(body) => {
+                let length = from.at();
+                self.at += length;
+                let slot = Slot { position: self.position, body, bytes: &rest[..length] };
+                self.position = slot.end();
+                Some(Ok(slot))
+            }
+            Err(error) => {
+                self.at = self.segment.len();
+                let what = format!("a segment near position {}: {error}", self.position);
+                Some(Err(StoreError::corrupt(what)))
+            }
+        }
+    }
+}
+
+fn read<'a>(from: &mut Decoder<'a>) -> Result<Body<'a>, DecodeError> {
+    let code = from.u8()?;
+    let row = |from: &mut Decoder<'a>, state| {
+        let id = FactId::decode(from)?;
+        let row = from.bytes("row length", ROW_BYTES_MAX)?;
+        Ok(Body::Row { id, state, row })
+    };
+    match Level::from_code(code) {
+        Some(Level::Full) => row(from, RowState::Full),
+        Some(Level::Partial) => row(from, RowState::Partial),
+        Some(Level::Withheld) => {
+            let level = from.length("level of a subtree", BLOCK_LEVEL.into())? as u8;
+            let hash = TreeHash::new(from.array()?);
+            Ok(Body::Withheld { level, hash })
+        }
+        None => Err(DecodeError::UnknownCode { at: 0, what: "kind of entry", code }),
+    }
+}
+
+/// Packs entries into segments, each as full as it gets.
+#[derive(Debug, Default)]
+pub(super) struct Packer {
+    done: Vec<(u64, Vec<u8>)>,
+    first: u64,
+    end: u64,
+    open: Encoder,
+}
+
+impl Packer {
+    /// Adds an entry behind those before it; a gap starts a new segment.
+    pub(super) fn entry(&mut self, position: u64, entry: &Entry) {
+        let length = match entry {
+            Entry::Row(row) => row.bytes().len() + ROW_OVERHEAD_MAX,
+            Entry::Withheld { .. } => WITHHELD_BYTES,
+        };
+        let end = position + entry.positions();
+        let to = self.room(position, end, length);
+        to.u8(Level::of(entry) as u8);
+        match entry {
+            Entry::Row(row) => to.raw(row.id().as_bytes()).bytes(row.bytes()),
+            Entry::Withheld { level, hash } => to.u8(*level).raw(hash.as_bytes()),
+        };
+    }
+
+    /// Adds an entry of another segment.
+    pub(super) fn slot(&mut self, slot: &Slot<'_>) {
+        self.room(slot.position, slot.end(), slot.bytes.len()).raw(slot.bytes);
+    }
+
+    /// The segments with their first positions.
+    pub(super) fn finish(mut self) -> Vec<(u64, Vec<u8>)> {
+        self.close();
+        self.done
+    }
+
+    fn room(&mut self, position: u64, end: u64, length: usize) -> &mut Encoder {
+        if position != self.end || self.open.len() + length > SEGMENT_BYTES_MAX {
+            self.close();
+        }
+        if self.open.is_empty() {
+            self.first = position;
+        }
+        self.end = end;
+        &mut self.open
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            let segment = std::mem::take(&mut self.open).finish();
+            self.done.push((self.first, segment));
+        }
+    }
+}
+
+/// Kind, id and the longest length of a row.
+const ROW_OVERHEAD_MAX: usize = 1 + FactId::LENGTH + 3;
+/// Kind, level and hash.
+const WITHHELD_BYTES: usize = 1 + 1 + TreeHash::LENGTH;
+const _: () = assert!(ROW_BYTES_MAX + ROW_OVERHEAD_MAX <= SEGMENT_BYTES_MAX);

@@ -1,0 +1,325 @@
+//! The engine: one domain's whole protocol as a state machine. Events go in, effects come out as data.
+//!
+//! The engine owns what it needs to decide: trees, checkpoints, keys, sessions. It never waits, reads no clock and does
+//! no I/O; the same inputs give the same outputs.
+
+use causality_envelope::DomainKeys;
+use causality_fact::Checkpoint;
+use causality_fact::DomainId;
+use causality_fact::FactId;
+use causality_fact::KeyLog;
+use causality_fact::LaneId;
+use causality_fact::LogId;
+use causality_store::Batch;
+use causality_store::Mark;
+use causality_store::StoreError;
+use causality_wire::GoodbyeReason;
+use causality_wire::SyncMessage;
+use rand_core::CryptoRng;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::append::Append;
+use crate::append::Built;
+use crate::compartment::Compartments;
+use crate::effect::Connected;
+use crate::effect::Event;
+use crate::effect::Grants;
+use crate::effect::Input;
+use crate::effect::Load;
+use crate::effect::Loaded;
+use crate::effect::Output;
+use crate::effect::SessionId;
+use crate::effect::StreamNumber;
+use crate::effect::SyncError;
+use crate::effect::Ticket;
+use crate::heads::HeadCache;
+use crate::ingest::Ingested;
+use crate::logbook::LogState;
+use crate::restore::Restored;
+use crate::session::ChunkLoad;
+use crate::session::Session;
+
+/// One domain's protocol. Feed it with [`handle`](Self::handle), then take outputs until there are none.
+pub struct Engine {
+    pub(crate) keys: Arc<DomainKeys>,
+    pub(crate) key_logs: BTreeMap<DomainId, KeyLog>,
+    /// How many key records of a domain the store has, or is about to have.
+    pub(crate) stored_keys: BTreeMap<DomainId, usize>,
+    pub(crate) logs: BTreeMap<LogId, LogState>,
+    /// The lanes in which this store writes; those that are behind what a peer holds are not written any more.
+    pub(crate) lanes: BTreeMap<causality_fact::CompartmentId, LaneId>,
+    pub(crate) compartments: Compartments,
+    pub(crate) restored: bool,
+    pub(crate) heads: HeadCache,
+    /// Marks of facts that are on their way to the store.
+    pub(crate) marks: BTreeMap<Mark, FactId>,
+    pub(crate) random: Box<dyn CryptoRng + Send>,
+    grants: BTreeMap<DomainId, Grants>,
+    sessions: BTreeMap<SessionId, Session>,
+    pending: BTreeMap<Ticket, Pending>,
+    next_ticket: u64,
+    outputs: VecDeque<Output>,
+}
+
+/// What a commit or load was for.
+enum Pending {
+    AppendLoad(Append),
+    AppendCommit(Built),
+    ChunkLoad(SessionId, ChunkLoad),
+    IngestCommit(SessionId, Ingested),
+}
+
+impl Engine {
+    /// An engine over what the store has. `random` salts facts and draws ids.
+    pub fn new(keys: Arc<DomainKeys>, restored: Restored, random: Box<dyn CryptoRng + Send>) -> Self {
+        let mut key_logs = restored.key_logs;
+        let stored_keys = key_logs.iter().map(|(domain, keys)| (*domain, keys.len())).collect();
+        key_logs.insert(keys.domain(), keys.key_log().clone());
+        Self {
+            keys,
+            key_logs,
+            stored_keys,
+            logs: restored.logs,
+            lanes: restored.lanes,
+            compartments: restored.compartments,
+            restored: restored.marker,
+            heads: HeadCache::default(),
+            marks: BTreeMap::new(),
+            random,
+            grants: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_ticket: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> DomainId {
+        self.keys.domain()
+    }
+
+    /// Takes in what happened at `now_ms`, in milliseconds since 1970.
+    pub fn handle(&mut self, now_ms: u64, input: Input) {
+        match input {
+            Input::Append { request, compartment, drafts } => {
+                match Append::new(self, now_ms, request, compartment, drafts) {
+                    Ok((append, load)) => self.load(load, Pending::AppendLoad(append)),
+                    Err(error) => self.event(Event::Appended { request, result: Err(error) }),
+                }
+            }
+            Input::Grants { peer, grants } => drop(self.grants.insert(peer, grants)),
+            Input::Connected(connected) => {
+                self.connected(connected);
+            }
+            Input::StartRound { session, request } => {
+                self.with_session(session, |session, engine| session.start_round(engine, request));
+            }
+            Input::Received { session, stream, message } => {
+                self.with_session(session, |session, engine| {
+                    session.receive(engine, now_ms, stream, message)
+                });
+            }
+            Input::Flushed { session, bytes } => {
+                self.with_session(session, |session, engine| session.flushed(engine, bytes));
+            }
+            Input::Disconnected { session } => self.end(session, Some(SyncError::Closed)),
+            Input::Committed { ticket, result } => self.committed(ticket, result),
+            Input::Loaded { ticket, result } => self.loaded(now_ms, ticket, result),
+        }
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The newest durable checkpoint of a log.
+    pub fn checkpoint(&self, log: &LogId) -> Option<&Checkpoint> {
+        Some(&self.logs.get(log)?.signed.as_ref()?.checkpoint)
+    }
+
+    /// The verified keys of a domain.
+    pub fn key_log(&self, domain: DomainId) -> Option<&KeyLog> {
+        self.key_logs.get(&domain)
+    }
+
+    /// The name that this domain has for a compartment.
+    pub fn compartment_name(&self, id: causality_fact::CompartmentId) -> Option<&str> {
+        self.compartments.name(id)
+    }
+
+    /// The compartment that this domain calls by a name.
+    pub fn compartment_by_name(&self, name: &str) -> Option<causality_fact::CompartmentId> {
+        self.compartments.by_name(name)
+    }
+
+    /// The logs of which a checkpoint or facts are held.
+    pub fn logs(&self) -> impl Iterator<Item = (&LogId, u64)> {
+        self.logs.iter().map(|(log, state)| (log, state.durable))
+    }
+
+    fn connected(&mut self, connected: Connected) {
+        let id = connected.session;
+        let domain = connected.peer.domain();
+        let known = self.key_logs.get(&domain).map(|keys| keys.records_from(0)).unwrap_or_default();
+        let shown = connected.peer.records_from(0);
+        if !shown.starts_with(&known) {
+            // Fewer records than were seen before, or others: a rollback or fork of the peer's key log.
+            let error = Some(SyncError::Violation("a key log that goes back or forks"));
+            self.outputs.push_back(Output::Close { session: id, reason: GoodbyeReason::Violation });
+            return self.event(Event::Ended { session: id, error });
+        }
+        self.key_logs.insert(domain, connected.peer);
+        self.sessions.insert(id, Session::new(id, domain, connected.keys, connected.side, connected.direction));
+    }
+
+    fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            return self.event(Event::StoreFailed(error));
+        }
+        match self.pending.remove(&ticket) {
+            Some(Pending::AppendCommit(built)) => {
+                let log = built.log;
+                let event = built.finish(self);
+                self.event(event);
+                self.grown(log);
+            }
+            Some(Pending::IngestCommit(session, ingested)) => {
+                let log = ingested.log;
+                ingested.finish(self);
+                self.with_session(session, |session, engine| {
+                    session.ingested(engine, &ingested);
+                    Ok(())
+                });
+                self.grown(log);
+            }
+            _ => {}
+        }
+    }
+
+    fn loaded(&mut self, now_ms: u64, ticket: Ticket, result: Result<Loaded, StoreError>) {
+        let loaded = match result {
+            Ok(loaded) => loaded,
+            Err(error) => return self.event(Event::StoreFailed(error)),
+        };
+        match (self.pending.remove(&ticket), loaded) {
+            (Some(Pending::AppendLoad(append)), Loaded::Append { marks, keys }) => {
+                let request = append.request;
+                match append.build(self, now_ms, marks, keys) {
+                    Ok((built, None)) => {
+                        let event = built.finish(self);
+                        self.event(event);
+                    }
+                    Ok((built, Some(batch))) => self.commit(batch, Pending::AppendCommit(built)),
+                    Err(error) => self.event(Event::Appended { request, result: Err(error) }),
+                }
+            }
+            (Some(Pending::ChunkLoad(session, load)), Loaded::Chunk { entries, behind }) => {
+                self.with_session(session, |session, engine| {
+                    session.send_chunk(engine, load, entries, behind)
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// A log has more durable facts: whoever may have them gets them.
+    fn grown(&mut self, log: LogId) {
+        let size = self.logs.get(&log).map_or(0, |state| state.durable);
+        self.event(Event::Grown { log, size });
+        let ids: Vec<_> = self.sessions.keys().copied().collect();
+        for id in ids {
+            self.with_session(id, |session, engine| session.log_grown(engine, log));
+        }
+    }
+
+    /// Runs a step of a session; a step that fails ends it.
+    fn with_session(
+        &mut self,
+        id: SessionId,
+        step: impl FnOnce(&mut Session, &mut Self) -> Result<(), SyncError>,
+    ) {
+        let Some(mut session) = self.sessions.remove(&id) else { return };
+        let result = step(&mut session, self);
+        self.sessions.insert(id, session);
+        if let Err(error) = result {
+            let reason = match &error {
+                SyncError::Goodbye(_) => GoodbyeReason::Done,
+                _ => GoodbyeReason::Violation,
+            };
+            self.outputs.push_back(Output::Close { session: id, reason });
+            self.end(id, Some(error));
+        }
+    }
+
+    fn end(&mut self, session: SessionId, error: Option<SyncError>) {
+        if self.sessions.remove(&session).is_some() {
+            self.event(Event::Ended { session, error });
+        }
+    }
+
+    /// Whether a peer may have a log.
+    pub(crate) fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
+        let Some(name) = self.compartments.name(log.compartment) else { return false };
+        self.grants.get(&peer).is_some_and(|grants| grants.send.contains(name))
+    }
+
+    /// Whether a log is taken from a peer that calls its compartment `told`.
+    pub(crate) fn may_receive(&self, peer: DomainId, log: &LogId, told: Option<&str>) -> bool {
+        let name = self.compartments.name(log.compartment).or(told);
+        let Some((name, grants)) = name.zip(self.grants.get(&peer)) else { return false };
+        grants.receive.contains(name)
+    }
+
+    /// The logs that a peer may have.
+    pub(crate) fn offered(&self, peer: DomainId) -> BTreeSet<LogId> {
+        let held = self.logs.iter().filter(|(_, state)| state.durable > 0);
+        held.map(|(log, _)| *log).filter(|log| self.may_send(peer, log)).collect()
+    }
+
+    pub(crate) fn send(&mut self, session: SessionId, stream: StreamNumber, message: SyncMessage) {
+        self.outputs.push_back(Output::Send { session, stream, message });
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    pub(crate) fn load_chunk(&mut self, session: SessionId, chunk: ChunkLoad) {
+        let load = Load::Chunk { log: chunk.log, from: chunk.from, until: chunk.until() };
+        self.load(load, Pending::ChunkLoad(session, chunk));
+    }
+
+    pub(crate) fn commit_ingested(&mut self, session: SessionId, batch: Batch, ingested: Ingested) {
+        self.commit(batch, Pending::IngestCommit(session, ingested));
+    }
+
+    fn load(&mut self, load: Load, pending: Pending) {
+        let ticket = self.ticket(pending);
+        self.outputs.push_back(Output::Load { ticket, load });
+    }
+
+    fn commit(&mut self, batch: Batch, pending: Pending) {
+        let ticket = self.ticket(pending);
+        self.outputs.push_back(Output::Commit { ticket, batch });
+    }
+
+    fn ticket(&mut self, pending: Pending) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.pending.insert(ticket, pending);
+        ticket
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (logs, sessions) = (self.logs.len(), self.sessions.len());
+        write!(f, "Engine({:.8}, {logs} logs, {sessions} sessions)", self.domain())
+    }
+}

@@ -1,0 +1,177 @@
+//! The origin's own heads of a conflict key: what a new fact of that key replaces unless told otherwise.
+//!
+//! A bounded cache; what is not in it is derived again from the rows of the key.
+
+use causality_fact::ConflictKey;
+use causality_fact::FactCore;
+use causality_fact::FactId;
+use causality_fact::ValidTime;
+use std::collections::BTreeMap;
+
+/// How many conflict keys one generation of the cache has; there are two.
+pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 16;
+
+/// Heads by conflict key. Of two generations the older is dropped when the younger is full, so that a key stays for at
+/// least as many insertions as a generation has: longer than any write is in flight.
+#[derive(Debug, Default)]
+pub(crate) struct HeadCache {
+    young: BTreeMap<ConflictKey, OwnHeads>,
+    old: BTreeMap<ConflictKey, OwnHeads>,
+}
+
+impl HeadCache {
+    pub(crate) fn contains(&self, key: &ConflictKey) -> bool {
+        self.young.contains_key(key) || self.old.contains_key(key)
+    }
+
+    /// The heads of a key, derived by `rebuild` if they are not here.
+    pub(crate) fn entry(
+        &mut self,
+        key: ConflictKey,
+        rebuild: impl FnOnce() -> OwnHeads,
+    ) -> &mut OwnHeads {
+        if !self.young.contains_key(&key) {
+            let heads = self.old.remove(&key).unwrap_or_else(rebuild);
+            if self.young.len() >= GENERATION_KEYS_MAX {
+                self.old = std::mem::take(&mut self.young);
+            }
+            self.young.insert(key, heads);
+        }
+        self.young.get_mut(&key).expect("it was inserted above")
+    }
+
+    /// Replaces the heads of a key.
+    pub(crate) fn replace(&mut self, key: ConflictKey, heads: OwnHeads) {
+        *self.entry(key, OwnHeads::default) = heads;
+    }
+}
+
+/// The own facts of one conflict key that are maximal at some moment, with the moments at which they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OwnHeads {
+    heads: Vec<(FactId, Vec<ValidTime>)>,
+}
+
+impl OwnHeads {
+    /// From all own facts of the key, in any order.
+    pub(crate) fn rebuild(mut facts: Vec<(FactId, FactCore)>) -> Self {
+        facts.sort_by_key(|(id, core)| (core.hlc, *id));
+        let mut heads = Self::default();
+        facts.iter().for_each(|(id, core)| heads.add(*id, core));
+        heads
+    }
+
+    /// The heads at some moment of `valid`, oldest first.
+    pub(crate) fn overlapping(&self, valid: ValidTime) -> impl Iterator<Item = FactId> {
+        let overlaps = move |times: &[ValidTime]| times.iter().any(|time| time.overlaps(&valid));
+        self.heads.iter().filter(move |(_, times)| overlaps(times)).map(|(id, _)| *id)
+    }
+
+    /// Adds a fact, which ends the reign of those it supersedes while it is valid.
+    pub(crate) fn add(&mut self, id: FactId, core: &FactCore) {
+        for (head, times) in &mut self.heads {
+            if core.supersedes.as_slice().binary_search(head).is_ok() {
+                *times = times.iter().flat_map(|time| without(time, &core.valid)).collect();
+            }
+        }
+        self.heads.retain(|(_, times)| !times.is_empty());
+        self.heads.push((id, vec![core.valid]));
+    }
+}
+
+/// What is left of a time without another: nothing, one piece or two.
+fn without(time: &ValidTime, taken: &ValidTime) -> Vec<ValidTime> {
+    if !time.overlaps(taken) {
+        return vec![*time];
+    }
+    let before = ValidTime::between(time.from(), taken.from());
+    let after = taken.until().and_then(|start| match time.until() {
+        Some(end) => ValidTime::between(start, end),
+        None => Some(ValidTime::since(start)),
+    });
+    before.into_iter().chain(after).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causality_fact::Aspect;
+    use causality_fact::ContentHash;
+    use causality_fact::DomainId;
+    use causality_fact::FactType;
+    use causality_fact::Hlc;
+    use causality_fact::Label;
+    use causality_fact::Onward;
+    use causality_fact::References;
+
+    fn core(hlc: u64, valid: ValidTime, supersedes: &[u8]) -> FactCore {
+        FactCore {
+            onward: Onward::Any,
+            label: Label::default(),
+            origin: DomainId::new([0; 32]),
+            fact_type: FactType::StateChange,
+            resource: "door/1".parse().unwrap(),
+            aspect: Aspect::default(),
+            hlc: Hlc::from_millis(hlc),
+            valid,
+            requires: References::default(),
+            supersedes: References::new(supersedes.iter().map(|n| id(*n))).unwrap(),
+            content_root: ContentHash::new([0; 32]),
+        }
+    }
+
+    fn id(n: u8) -> FactId {
+        FactId::new([n; 32])
+    }
+
+    fn between(from: i64, until: i64) -> ValidTime {
+        ValidTime::between(from, until).unwrap()
+    }
+
+    fn at(heads: &OwnHeads, moment: i64) -> Vec<FactId> {
+        heads.overlapping(between(moment, moment + 1)).collect()
+    }
+
+    #[test]
+    fn a_successor_rules_only_while_it_is_valid() {
+        let facts = vec![
+            (id(2), core(2, between(10, 20), &[1])),
+            (id(1), core(1, ValidTime::since(0), &[])),
+        ];
+        let mut heads = OwnHeads::rebuild(facts);
+        assert_eq!(at(&heads, 5), [id(1)]);
+        assert_eq!(at(&heads, 15), [id(2)]);
+        assert_eq!(at(&heads, 25), [id(1)]);
+        heads.add(id(3), &core(3, ValidTime::since(0), &[1, 2]));
+        for moment in [5, 15, 25] {
+            assert_eq!(at(&heads, moment), [id(3)]);
+        }
+        assert_eq!(heads.heads.len(), 1);
+    }
+
+    #[test]
+    fn a_sibling_supersedes_nothing() {
+        let sibling = |n| (id(n), core(n.into(), ValidTime::since(0), &[]));
+        let heads = OwnHeads::rebuild(vec![sibling(2), sibling(1)]);
+        assert_eq!(at(&heads, 0), [id(1), id(2)]);
+    }
+
+    #[test]
+    fn the_cache_keeps_a_key_for_a_generation() {
+        let mut cache = HeadCache::default();
+        let key = |n: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
+            ConflictKey::new(bytes)
+        };
+        for n in 0..=GENERATION_KEYS_MAX {
+            cache.entry(key(n), OwnHeads::default);
+        }
+        assert!(cache.contains(&key(0)));
+        for n in 0..GENERATION_KEYS_MAX {
+            cache.entry(key(1_000_000 + n), OwnHeads::default);
+        }
+        assert!(!cache.contains(&key(0)));
+        assert!(cache.young.len() + cache.old.len() <= 2 * GENERATION_KEYS_MAX);
+    }
+}

@@ -1,0 +1,183 @@
+//! One run: two homes, two daemons on loopback; import at one, synchronise to the empty other, then nothing new.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::input::{self, Random};
+use super::median;
+use crate::clock::Stopwatch;
+use crate::dress::grouped;
+use crate::program::{Home, Program, Synced, free_ports, lines, peak_memory_kib};
+
+/// How the facts get into the first home.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// By one import of a file.
+    Bulk,
+    /// Each durable, under a checkpoint of its own, before the next is handed in.
+    OneByOne,
+}
+
+/// What one run measured.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) facts: u64,
+    pub(super) input_bytes: u64,
+    pub(super) import_s: f64,
+    pub(super) sync_s: f64,
+    pub(super) sync_bytes: u64,
+    pub(super) import_mib: f64,
+    pub(super) sender_mib: f64,
+    pub(super) receiver_mib: f64,
+    pub(super) nothing_new_bytes: f64,
+    pub(super) nothing_new_ms: f64,
+    pub(super) nothing_new_open_bytes: f64,
+    pub(super) nothing_new_open_ms: f64,
+}
+
+/// How often "nothing new" is asked; the middle counts.
+const REPEATS: usize = 21;
+
+pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
+    eprintln!("-- {} facts, {writing:?}", grouped(facts));
+    let folder = tempfile::Builder::new()
+        .prefix("causality-bench-")
+        .tempdir()
+        .context("cannot make a directory")?;
+    let ports = free_ports(2)?;
+    let sender = program.init(folder.path(), "sender", ports[0])?;
+    let receiver = program.init(folder.path(), "receiver", ports[1])?;
+    let (sending, receiving) = (sender.serve()?, receiver.serve()?);
+    sender.add_peer(&receiver, &["--send", "public"])?;
+    receiver.add_peer(&sender, &["--receive", "public"])?;
+
+    let file = folder.path().join("facts.ndjson");
+    let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
+    let input_bytes = input::write(facts, &mut writer)?;
+    writer.flush()?;
+    let watch = Stopwatch::start();
+    let import_kib = match writing {
+        Writing::Bulk => import(&sender, &file)?,
+        Writing::OneByOne => import_one_by_one(&sender, facts)?,
+    };
+    let import_s = watch.elapsed().as_secs_f64();
+
+    let watch = Stopwatch::start();
+    let synced = sender.sync(&receiver, "--push")?;
+    let sync_s = watch.elapsed().as_secs_f64();
+    ensure!(
+        synced.facts == facts,
+        "{} facts sent of {facts}",
+        synced.facts
+    );
+
+    let open = repeated(&sender, &receiver)?;
+    let sender_kib = sending
+        .peak_memory_kib()
+        .context("the sender's memory is unknown here")?;
+    // Without a daemon at this side each command opens a connection of its own.
+    sending.stop()?;
+    let new = repeated(&sender, &receiver)?;
+    let receiver_kib = receiving
+        .peak_memory_kib()
+        .context("the receiver's memory is unknown here")?;
+    receiving.stop()?;
+    ensure!(
+        sender.logs()? == receiver.logs()?,
+        "the digests of sender and receiver differ"
+    );
+
+    Ok(Run {
+        facts,
+        input_bytes,
+        import_s,
+        sync_s,
+        sync_bytes: synced.bytes,
+        import_mib: import_kib as f64 / 1024.0,
+        sender_mib: sender_kib as f64 / 1024.0,
+        receiver_mib: receiver_kib as f64 / 1024.0,
+        nothing_new_bytes: median(new.iter().map(|synced| synced.bytes as f64).collect())?,
+        nothing_new_ms: median(new.iter().map(|synced| synced.duration_ms).collect())?,
+        nothing_new_open_bytes: median(open.iter().map(|synced| synced.bytes as f64).collect())?,
+        nothing_new_open_ms: median(open.iter().map(|synced| synced.duration_ms).collect())?,
+    })
+}
+
+fn repeated(sender: &Home, receiver: &Home) -> Result<Vec<Synced>> {
+    let all = (0..REPEATS)
+        .map(|_| sender.sync(receiver, "--push"))
+        .collect::<Result<Vec<_>>>()?;
+    ensure!(
+        all.iter().all(|synced| synced.facts == 0),
+        "facts travelled although nothing was new"
+    );
+    Ok(all)
+}
+
+/// Imports a file; the peak memory of the importing process in KiB.
+fn import(home: &Home, file: &Path) -> Result<u64> {
+    let file = file.to_str().context("the path of the input is no text")?;
+    let child = home
+        .command(&["fact", "import", file])
+        .stdout(Stdio::null())
+        .spawn()
+        .context("cannot start the import")?;
+    watched(child)
+}
+
+/// Waits for a process and watches its memory; nothing of it is left to see once it has ended.
+fn watched(mut child: Child) -> Result<u64> {
+    let process = child.id();
+    let (ended, end) = channel::<()>();
+    let watcher = std::thread::spawn(move || {
+        let mut peak = 0;
+        while end.recv_timeout(Duration::from_millis(10)) == Err(RecvTimeoutError::Timeout) {
+            peak = peak.max(peak_memory_kib(process).unwrap_or_default());
+        }
+        peak
+    });
+    let status = child.wait().context("cannot wait for the import")?;
+    drop(ended);
+    ensure!(status.success(), "the import ended with {status}");
+    watcher.join().ok().context("the watcher panicked")
+}
+
+/// Hands in a line, waits until it is acknowledged as durable, hands in the next.
+fn import_one_by_one(home: &Home, facts: u64) -> Result<u64> {
+    let mut command = home.command(&["-o", "jsonl", "fact", "import", "-"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the import")?;
+    let mut stdin = child
+        .stdin
+        .take()
+        .context("the import has no standard input")?;
+    let acknowledged = lines(
+        child
+            .stdout
+            .take()
+            .context("the import has no standard output")?,
+    );
+    let mut random = Random { state: 2 };
+    for number in 0..facts {
+        stdin
+            .write_all(input::line(number, &mut random).as_bytes())
+            .context("the import stopped reading")?;
+        acknowledged
+            .recv_timeout(ACKNOWLEDGED_MAX)
+            .with_context(|| format!("fact {number} was not acknowledged"))?;
+    }
+    drop(stdin);
+    watched(child)
+}
+
+/// How long one fact may take to become durable.
+const ACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
