@@ -116,7 +116,7 @@ impl Dialer {
         if found != expected {
             return Err(HelloError::WrongDomain { expected, found });
         }
-        let transcript = transcript(&[&self.opening, decoded.signed]);
+        let transcript = transcript_hash(&[&self.opening, decoded.signed]);
         let message = acceptor_message(&transcript, party.exporter, &shown);
         verify_signature(&named, &message, &decoded.signature)?;
 
@@ -137,7 +137,7 @@ impl Dialer {
 
         let records = party.keys.key_log().records_from(0);
         let signed = present(party, &records, encapsulated)?.encode();
-        let transcript = self::transcript(&[&self.opening, answer, &signed]);
+        let transcript = transcript_hash(&[&self.opening, answer, &signed]);
         let message = dialer_message(&transcript, party.exporter);
         let proof = with_signature(signed, &party.keys.sign_transport(&message))?;
         let head_tag = incoming.export(&head_tag_context());
@@ -197,7 +197,7 @@ impl Acceptor {
         let records = party.keys.key_log().records_from(0);
         let presentation = present(party, &records, encapsulated)?;
         let signed = Answer::encode(ephemerals.version, &own.public, &presentation);
-        let transcript = transcript(&[opening, &signed]);
+        let transcript = transcript_hash(&[opening, &signed]);
         let message = acceptor_message(&transcript, party.exporter, &party.keys.transport_key());
         let answer = with_signature(signed, &party.keys.sign_transport(&message))?;
         let acceptor = Self {
@@ -221,7 +221,7 @@ impl Acceptor {
         let decoded = Proof::decode(proof)?;
         let presentation = &decoded.presentation;
         let peer = verify_presentation(presentation, self.now_ms)?;
-        let transcript = transcript(&[&self.opening, &self.answer, decoded.signed]);
+        let transcript = transcript_hash(&[&self.opening, &self.answer, decoded.signed]);
         let message = dialer_message(&transcript, &self.exporter);
         verify_signature(&presentation.transport, &message, &decoded.signature)?;
 
@@ -384,7 +384,7 @@ fn verify_signature(
 }
 
 /// The hash of the messages so far, each behind its length.
-fn transcript(messages: &[&[u8]]) -> [u8; 32] {
+fn transcript_hash(messages: &[&[u8]]) -> [u8; 32] {
     let mut hash = TaggedHash::new("causality/0/hello-transcript");
     for message in messages {
         hash = hash

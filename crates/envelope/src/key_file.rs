@@ -71,11 +71,11 @@ pub enum KeyFileError {
     #[error("the key file is damaged: its checksum does not match")]
     Damaged,
     /// A line is not what the format has there, though the checksum matches.
-    #[error("line {line} of the key file is not \"{expected}: \" and hexadecimal digits")]
+    #[error("line {line} of the key file is malformed, expected \"{expected}\"")]
     Malformed {
         /// Its number, from 1.
         line: usize,
-        /// The name that the line should have.
+        /// What the line should start with.
         expected: &'static str,
     },
     /// A newer program wrote it.
@@ -121,12 +121,10 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Checks magic, checksum and version, in this order: a flipped version digit is damage, not a newer version.
     fn of(file: &'a [u8]) -> Result<Self, KeyFileError> {
-        let is_key_file = file.starts_with(MAGIC.as_bytes());
-        let body = if is_key_file {
-            body(file).ok_or(KeyFileError::Damaged)?
-        } else {
+        if !file.starts_with(MAGIC.as_bytes()) {
             return Err(KeyFileError::NotAKeyFile);
-        };
+        }
+        let body = body(file).ok_or(KeyFileError::Damaged)?;
         let first = KeyFileError::Malformed {
             line: 1,
             expected: "causality secret keys, version",

@@ -503,13 +503,11 @@ fn verify_own(signed: &SignedKeyRecord) -> Result<(), KeyError> {
     pairs.try_for_each(|(key, signature)| verify_strict(&key.0, &message, signature))
 }
 
-/// Refuses Ed25519 keys outside of the prime-order group, and second spellings of those within, so that no signature
-/// verifies under two rules differently.
-fn check_ed25519(bytes: &[u8; 32]) -> Result<(), KeyError> {
-    let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::BadKey)?;
-    let point = key.to_edwards();
-    let canonical = point.compress().as_bytes() == bytes;
-    if key.is_weak() || !point.is_torsion_free() || !canonical {
+/// Refuses Ed25519 keys outside of the prime-order group, so that no signature verifies under two rules differently. No
+/// point within it has a second spelling.
+fn check_ed25519(key: &[u8; 32]) -> Result<(), KeyError> {
+    let key = VerifyingKey::from_bytes(key).map_err(|_| KeyError::BadKey)?;
+    if key.is_weak() || !key.to_edwards().is_torsion_free() {
         return Err(KeyError::BadKey);
     }
     Ok(())

@@ -154,7 +154,8 @@ impl Value {
         Self::decode_below(from, DEPTH_MAX)
     }
 
-    // The recursion is bounded by `DEPTH_MAX`, and a count by the bytes that are left: each element takes at least one.
+    // The recursion is bounded by `DEPTH_MAX`, and the loops by the input: an element takes at least one byte, and no
+    // space is reserved ahead of it.
     fn decode_below(from: &mut Decoder<'_>, depth: usize) -> Result<Self, DecodeError> {
         let at = from.at();
         let deeper = || {
@@ -169,11 +170,11 @@ impl Value {
             TRUE => Self::Bool(true),
             INT => Self::Int(from.int()?),
             FLOAT => Self::Float(decode_fraction(from)?),
-            STRING => Self::String(from.string("string", from.remaining())?.to_owned()),
-            BYTES => Self::Bytes(from.bytes("byte string", from.remaining())?.to_vec()),
+            STRING => Self::String(from.string("string", usize::MAX)?.to_owned()),
+            BYTES => Self::Bytes(from.bytes("byte string", usize::MAX)?.to_vec()),
             LIST => {
                 let depth = deeper()?;
-                let count = from.length("list", from.remaining())?;
+                let count = from.uint()?;
                 (0..count)
                     .map(|_| Self::decode_below(from, depth))
                     .collect::<Result<_, _>>()
@@ -181,7 +182,7 @@ impl Value {
             }
             MAP => {
                 let depth = deeper()?;
-                let count = from.length("map", from.remaining())?;
+                let count = from.uint()?;
                 let mut entries = BTreeMap::new();
                 let mut last = None;
                 for _ in 0..count {
@@ -204,8 +205,8 @@ impl Value {
     pub(crate) fn skip(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
         let mut probe = from.clone();
         match probe.u8()? {
-            STRING => drop(probe.string("string", from.remaining())?),
-            BYTES => drop(probe.bytes("byte string", from.remaining())?),
+            STRING => drop(probe.string("string", usize::MAX)?),
+            BYTES => drop(probe.bytes("byte string", usize::MAX)?),
             _ => return Self::decode(from).map(drop),
         }
         *from = probe;

@@ -1,1 +1,63 @@
 //! A running domain: drives the protocol over store, network, clock and randomness.
+//!
+//! [`Node`] puts the parts together: the engine of `causality-sync` in a task of its own, a store, a transport, a clock.
+//! [`FactRegistry`] registers, finds and proves facts; [`FactSynchronizer`] brings peers up to date;
+//! [`CrossDomainMessenger`] makes sessions of connections.
+//!
+//! What this crate deliberately does not do: it decides nothing about the protocol, which is in `causality-sync`, and
+//! opens no files and sockets: store and transport are given to it. It is the only library crate that tells the time and
+//! draws randomness, in one file, and both are replaceable.
+//!
+//! ```
+//! use causality_envelope::DomainKeys;
+//! use causality_node::{Draft, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
+//! use causality_store::MemoryStore;
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = DomainKeys::generate(&mut rand_core::UnwrapErr(getrandom::SysRng), 0..i64::MAX)?;
+//! let node = Node::start(NodeConfig {
+//!     keys: Arc::new(keys),
+//!     store: Arc::new(MemoryStore::new()),
+//!     transport: None,
+//!     clock: Arc::new(SystemClock),
+//!     entropy: Arc::new(SystemEntropy),
+//!     peers: Vec::new(),
+//!     limits: Limits::STANDARD,
+//! })
+//! .await?;
+//!
+//! let draft = Draft::new("observation".parse()?, "earthquake/ak18247005".parse()?);
+//! let fact = node.registry().register_fact("public", draft).await?;
+//! let proof = node.registry().prove(fact.id).await?;
+//! assert!(causality_fact::Exhibit::verify(&proof.to_bytes()).is_ok());
+//! # Ok(())
+//! # }
+//! ```
+
+mod node;
+
+mod messenger;
+mod registry;
+mod synchronizer;
+
+mod connection;
+mod driver;
+mod state;
+
+mod clock;
+mod config;
+mod error;
+
+pub use causality_sync::{
+    AppendError, AppendOutcome, Appended, Direction, Draft, DraftError, ReadContext, Reference,
+    Supersedes,
+};
+pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use config::{Limits, NodeConfig, PeerConfig};
+pub use error::NodeError;
+pub use messenger::CrossDomainMessenger;
+pub use node::{Node, Status};
+pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
+pub use synchronizer::{FactSynchronizer, SyncReport};

@@ -48,6 +48,25 @@ pub struct Draft {
     pub mark: Option<Mark>,
 }
 
+impl Draft {
+    /// A statement without content, true since the moment of appending, that replaces the own heads of its key.
+    pub fn new(fact_type: FactType, resource: Resource) -> Self {
+        Self {
+            fact_type,
+            resource,
+            aspect: Aspect::default(),
+            valid: None,
+            label: Label::default(),
+            onward: Onward::default(),
+            requires: Vec::new(),
+            supersedes: Supersedes::OwnHeads,
+            context: ReadContext::new(),
+            content: BTreeMap::new(),
+            mark: None,
+        }
+    }
+}
+
 /// A fact that a draft refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a fact has an id, or will get one in this append")]

@@ -122,6 +122,11 @@ pub enum Input {
         /// The bytes.
         bytes: usize,
     },
+    /// A session is not needed any more.
+    EndSession {
+        /// The session.
+        session: SessionId,
+    },
     /// A session's connection is gone.
     Disconnected {
         /// The session.

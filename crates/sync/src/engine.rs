@@ -10,6 +10,7 @@ use causality_fact::FactId;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
+use causality_fact::TreeHash;
 use causality_store::Batch;
 use causality_store::Mark;
 use causality_store::StoreError;
@@ -63,6 +64,20 @@ pub struct Engine {
     pending: BTreeMap<Ticket, Pending>,
     next_ticket: u64,
     outputs: VecDeque<Output>,
+}
+
+/// What is known of a log.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct LogView<'a> {
+    /// The newest durable checkpoint.
+    pub checkpoint: &'a Checkpoint,
+    /// How many positions are durable; below the size of the checkpoint while a transfer is under way.
+    pub durable: u64,
+    /// How many of them can be proven.
+    pub provable: u64,
+    /// The roots of all blocks under the checkpoint.
+    pub roots: Vec<TreeHash>,
 }
 
 /// What a commit or load was for.
@@ -127,6 +142,13 @@ impl Engine {
             Input::Flushed { session, bytes } => {
                 self.with_session(session, |session, engine| session.flushed(engine, bytes));
             }
+            Input::EndSession { session } => {
+                if self.sessions.contains_key(&session) {
+                    let reason = GoodbyeReason::Done;
+                    self.outputs.push_back(Output::Close { session, reason });
+                    self.end(session, None);
+                }
+            }
             Input::Disconnected { session } => self.end(session, Some(SyncError::Closed)),
             Input::Committed { ticket, result } => self.committed(ticket, result),
             Input::Loaded { ticket, result } => self.loaded(now_ms, ticket, result),
@@ -138,9 +160,21 @@ impl Engine {
         self.outputs.pop_front()
     }
 
-    /// The newest durable checkpoint of a log.
-    pub fn checkpoint(&self, log: &LogId) -> Option<&Checkpoint> {
-        Some(&self.logs.get(log)?.signed.as_ref()?.checkpoint)
+    /// A log of which something is durable.
+    pub fn log(&self, log: &LogId) -> Option<LogView<'_>> {
+        let state = self.logs.get(log)?;
+        let signed = state.signed.as_ref()?;
+        Some(LogView {
+            checkpoint: &signed.checkpoint,
+            durable: state.durable,
+            provable: state.provable(),
+            roots: state.roots_under(signed, 0),
+        })
+    }
+
+    /// How many facts a session has sent and received; `None` when it is gone.
+    pub fn session_counts(&self, session: SessionId) -> Option<(u64, u64)> {
+        self.sessions.get(&session).map(Session::counts)
     }
 
     /// The verified keys of a domain.
@@ -248,11 +282,10 @@ impl Engine {
         let result = step(&mut session, self);
         self.sessions.insert(id, session);
         if let Err(error) = result {
-            let reason = match &error {
-                SyncError::Goodbye(_) => GoodbyeReason::Done,
-                _ => GoodbyeReason::Violation,
-            };
-            self.outputs.push_back(Output::Close { session: id, reason });
+            if !matches!(error, SyncError::Goodbye(_)) {
+                let reason = GoodbyeReason::Violation;
+                self.outputs.push_back(Output::Close { session: id, reason });
+            }
             self.end(id, Some(error));
         }
     }

@@ -47,7 +47,7 @@ pub use effect::{
     Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, Output, RequestId, RoundReport,
     SessionId, Side, StreamNumber, SyncError, Ticket,
 };
-pub use engine::Engine;
+pub use engine::{Engine, LogView};
 pub use logbook::{BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{CREDIT_BYTES, LOADS_MAX, SESSION_LOGS_MAX, UNFLUSHED_BYTES_MAX};

@@ -198,6 +198,11 @@ impl Session {
         }
     }
 
+    /// How many facts were sent and received.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.facts_sent, self.facts_received)
+    }
+
     /// Opens a round, or joins the one that is open.
     pub(crate) fn start_round(
         &mut self,

@@ -87,11 +87,10 @@ fn a_hello_with_any_flipped_bit_ends_without_a_session() {
             assert_eq!(pair.prove(&answer).map(drop), Err(HelloError::BadSignature));
         }
     }
-    // Each third bit: coprime to 8, so that every byte and every position in a byte comes.
-    for bit in (0..8 * answer.len()).step_by(3) {
+    for bit in 0..8 * answer.len() {
         assert!(pair.prove(&flipped(&answer, bit)).is_err(), "bit {bit}");
     }
-    for bit in (0..8 * proof.len()).step_by(3) {
+    for bit in 0..8 * proof.len() {
         assert!(pair.accept(&flipped(&proof, bit)).is_err(), "bit {bit}");
     }
 }

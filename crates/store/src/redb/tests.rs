@@ -52,3 +52,7 @@ fn threaded_store() -> Home {
 crate::conformance_tests!(inline_work, inline_store);
 crate::conformance_tests!(small_steps, eager_store);
 crate::conformance_tests!(threads, threaded_store);
+
+mod damage;
+mod model;
+mod power;

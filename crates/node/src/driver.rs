@@ -1,0 +1,502 @@
+//! The task that owns the engine: it feeds it, performs its effects, and answers who asked.
+
+use causality_envelope::DomainKeys;
+use causality_fact::BLOCK_LEAVES;
+use causality_fact::CHUNK_BYTES_MAX;
+use causality_fact::DomainId;
+use causality_fact::LogId;
+use causality_fact::RowCore;
+use causality_store::BATCH_BYTES_MAX;
+use causality_store::BATCH_ENTRIES_MAX;
+use causality_store::Batch;
+use causality_store::FactStore;
+use causality_store::StoreError;
+use causality_store::StoredEntry;
+use causality_sync::AppendError;
+use causality_sync::Appended;
+use causality_sync::Connected;
+use causality_sync::Draft;
+use causality_sync::Engine;
+use causality_sync::Event;
+use causality_sync::Grants;
+use causality_sync::Input;
+use causality_sync::Load;
+use causality_sync::Loaded;
+use causality_sync::Output;
+use causality_sync::RequestId;
+use causality_sync::Restored;
+use causality_sync::RoundReport;
+use causality_sync::SessionId;
+use causality_sync::SyncError;
+use causality_sync::Ticket;
+use causality_transport::Connection;
+use causality_wire::Goodbye;
+use causality_wire::GoodbyeReason;
+use causality_wire::SyncMessage;
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::clock::Entropy;
+use crate::connection::DONE_CODE;
+use crate::connection::Streams;
+use crate::connection::VIOLATION_CODE;
+use crate::error::NodeError;
+use crate::state::read_state;
+
+/// How many commands and messages wait for the engine.
+pub(crate) const INPUTS_MAX: usize = 256;
+/// No new appends are taken up while this many bytes wait to be written.
+const UNWRITTEN_BYTES_MAX: usize = 32 << 20;
+/// How long a peer may take to hear the end of a session.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What others ask of the task.
+pub(crate) enum Command {
+    Append { compartment: String, drafts: Vec<Draft>, answer: Answer<Vec<Appended>, AppendFailure> },
+    Connected { connected: Connected, streams: Streams, connection: Arc<dyn Connection>, taken: oneshot::Sender<bool> },
+    Grants { peer: DomainId, grants: Grants },
+    StartRound { session: SessionId, answer: Answer<RoundReport, RoundFailure> },
+    EndSession { session: SessionId },
+    EndPeer { peer: DomainId },
+    Inspect(Box<dyn FnOnce(&Engine, &Sessions) + Send>),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Where an answer goes.
+pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// Why an append was not made.
+#[derive(Debug)]
+pub(crate) enum AppendFailure {
+    Refused(AppendError),
+    Store(StoreError),
+}
+
+/// Why a round was not finished.
+#[derive(Debug)]
+pub(crate) enum RoundFailure {
+    Ended(SyncError),
+    Store(StoreError),
+}
+
+/// The sessions that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(BTreeMap<SessionId, OpenSession>);
+
+/// One open session.
+#[derive(Debug)]
+pub(crate) struct OpenSession {
+    pub(crate) peer: DomainId,
+    pub(crate) dialer: DomainId,
+    pub(crate) connection: Arc<dyn Connection>,
+    streams: Streams,
+    rounds: Vec<RequestId>,
+}
+
+impl Sessions {
+    /// The session with a peer, if one is open.
+    pub(crate) fn with(&self, peer: DomainId) -> Option<(SessionId, &OpenSession)> {
+        self.0.iter().find(|(_, open)| open.peer == peer).map(|(id, open)| (*id, open))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// The parts that the task works with.
+pub(crate) struct Driver {
+    pub(crate) store: Arc<dyn FactStore>,
+    pub(crate) keys: Arc<DomainKeys>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    engine: Engine,
+    grants: BTreeMap<DomainId, Grants>,
+    sessions: Sessions,
+    sessions_max: usize,
+    appends: BTreeMap<RequestId, Answer<Vec<Appended>, AppendFailure>>,
+    rounds: BTreeMap<RequestId, Answer<RoundReport, RoundFailure>>,
+    next_request: u64,
+    unwritten: VecDeque<(Ticket, Batch)>,
+    unwritten_bytes: usize,
+    /// The commit under way, and the loads: with `generation` to pass over those of an engine that was given up.
+    writing: JoinSet<(u64, Vec<Ticket>, Result<(), StoreError>)>,
+    loading: JoinSet<(u64, Ticket, Result<Loaded, StoreError>)>,
+    generation: u64,
+}
+
+impl Driver {
+    /// Reads the store and makes an engine over it.
+    pub(crate) async fn start(
+        store: Arc<dyn FactStore>,
+        keys: Arc<DomainKeys>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        sessions_max: usize,
+    ) -> Result<Self, NodeError> {
+        let engine = engine(&*store, &keys, &*entropy).await?;
+        Ok(Self {
+            store,
+            keys,
+            clock,
+            entropy,
+            engine,
+            grants: BTreeMap::new(),
+            sessions: Sessions::default(),
+            sessions_max,
+            appends: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            next_request: 0,
+            unwritten: VecDeque::new(),
+            unwritten_bytes: 0,
+            writing: JoinSet::new(),
+            loading: JoinSet::new(),
+            generation: 0,
+        })
+    }
+
+    /// Runs until it is told to stop, or nobody can ask any more.
+    pub(crate) async fn run(
+        mut self,
+        mut commands: mpsc::Receiver<Command>,
+        mut inputs: mpsc::Receiver<Input>,
+    ) {
+        loop {
+            let has_room = self.unwritten_bytes < UNWRITTEN_BYTES_MAX;
+            tokio::select! {
+                biased;
+                Some(Ok(written)) = self.writing.join_next() => self.written(written),
+                Some(Ok((generation, ticket, result))) = self.loading.join_next() => {
+                    if generation == self.generation {
+                        self.handle(Input::Loaded { ticket, result });
+                    }
+                }
+                Some(input) = inputs.recv() => self.handle(input),
+                command = commands.recv(), if has_room => match command {
+                    Some(Command::Stop(stopped)) => {
+                        self.stop().await;
+                        let _ = stopped.send(());
+                        return;
+                    }
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+            }
+            if let Some(error) = self.perform() {
+                self.start_over(error).await;
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.engine.handle(self.clock.now_ms(), input);
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Append { compartment, drafts, answer } => {
+                let request = self.request();
+                self.appends.insert(request, answer);
+                self.handle(Input::Append { request, compartment, drafts });
+            }
+            Command::Connected { connected, streams, connection, taken } => {
+                let is_taken = self.connected(connected, streams, connection);
+                let _ = taken.send(is_taken);
+            }
+            Command::Grants { peer, grants } => {
+                self.grants.insert(peer, grants.clone());
+                self.handle(Input::Grants { peer, grants });
+            }
+            Command::StartRound { session, answer } => {
+                let Some(open) = self.sessions.0.get_mut(&session) else {
+                    let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
+                    return;
+                };
+                let request = RequestId(self.next_request);
+                self.next_request += 1;
+                open.rounds.push(request);
+                self.rounds.insert(request, answer);
+                self.handle(Input::StartRound { session, request });
+            }
+            Command::EndSession { session } => self.handle(Input::EndSession { session }),
+            Command::EndPeer { peer } => {
+                while let Some((session, _)) = self.sessions.with(peer) {
+                    self.handle(Input::EndSession { session });
+                    if self.perform().is_some() || self.sessions.0.contains_key(&session) {
+                        return;
+                    }
+                }
+            }
+            Command::Inspect(look) => look(&self.engine, &self.sessions),
+            // Taken out by the loop.
+            Command::Stop(stopped) => drop(stopped.send(())),
+        }
+    }
+
+    /// Takes a session, unless there is one with this peer that stays. Both sides keep the same one of two: that which
+    /// the smaller domain id dialled, and of one dialler the later.
+    fn connected(
+        &mut self,
+        connected: Connected,
+        streams: Streams,
+        connection: Arc<dyn Connection>,
+    ) -> bool {
+        let peer = connected.peer.domain();
+        let dialer = match connected.side {
+            causality_sync::Side::Dialer => self.engine.domain(),
+            causality_sync::Side::Acceptor => peer,
+        };
+        if let Some((session, open)) = self.sessions.with(peer) {
+            if open.dialer < dialer {
+                return false;
+            }
+            self.handle(Input::EndSession { session });
+            if self.perform().is_some() {
+                return false;
+            }
+        }
+        if self.sessions.len() >= self.sessions_max {
+            return false;
+        }
+        let session = connected.session;
+        let open = OpenSession { peer, dialer, connection, streams, rounds: Vec::new() };
+        self.sessions.0.insert(session, open);
+        self.handle(Input::Connected(connected));
+        true
+    }
+
+    /// Performs the engine's effects; returns the error when its store has failed.
+    fn perform(&mut self) -> Option<StoreError> {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Commit { ticket, batch } => {
+                    self.unwritten_bytes += batch.bytes();
+                    self.unwritten.push_back((ticket, batch));
+                }
+                Output::Load { ticket, load } => {
+                    let (store, own) = (Arc::clone(&self.store), self.engine.domain());
+                    let generation = self.generation;
+                    self.loading.spawn(async move {
+                        (generation, ticket, perform_load(&*store, own, load).await)
+                    });
+                }
+                Output::Send { session, stream, message } => {
+                    let Some(open) = self.sessions.0.get(&session) else { continue };
+                    if !open.streams.send(stream, message) {
+                        open.connection.close(VIOLATION_CODE, "the peer does not read");
+                    }
+                }
+                Output::Close { session, reason } => self.close(session, reason),
+                Output::Event(Event::StoreFailed(error)) => return Some(error),
+                Output::Event(event) => self.event(event),
+            }
+        }
+        self.write_next();
+        None
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Appended { request, result } => {
+                if let Some(answer) = self.appends.remove(&request) {
+                    let _ = answer.send(result.map_err(AppendFailure::Refused));
+                }
+            }
+            Event::CaughtUp { request, report } => {
+                if let Some(answer) = self.rounds.remove(&request) {
+                    let _ = answer.send(Ok(report));
+                }
+            }
+            Event::Ended { session, error } => {
+                let error = error.unwrap_or(SyncError::Closed);
+                if let Some(open) = self.sessions.0.remove(&session) {
+                    tracing::info!(peer = %open.peer, %error, "a session ended");
+                    open.connection.close(DONE_CODE, "the session is over");
+                    for request in open.rounds {
+                        if let Some(answer) = self.rounds.remove(&request) {
+                            let _ = answer.send(Err(RoundFailure::Ended(error.clone())));
+                        }
+                    }
+                }
+            }
+            Event::Forked { log, peer } => tracing::error!(%log, %peer, "the log is forked"),
+            Event::LaneAhead { log, peer } => {
+                tracing::error!(%log, %peer, "the peer holds more of this domain's own lane than this store");
+            }
+            Event::Grown { log, size } => tracing::debug!(%log, size, "a log has grown"),
+            _ => {}
+        }
+    }
+
+    /// Says goodbye, lets what was sent before arrive, then closes.
+    fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
+        let Some(open) = self.sessions.0.remove(&session) else { return };
+        let goodbye = SyncMessage::Goodbye(Goodbye { reason });
+        open.streams.send(causality_sync::StreamNumber::CONTROL, goodbye);
+        for request in open.rounds {
+            if let Some(answer) = self.rounds.remove(&request) {
+                let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
+            }
+        }
+        let OpenSession { connection, streams, .. } = { OpenSession { rounds: Vec::new(), ..open } };
+        drop(streams);
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(GOODBYE_PATIENCE, connection.closed()).await;
+            connection.close(DONE_CODE, "the session is over");
+        });
+    }
+
+    /// Starts the next commit, if none is under way: everything that waits goes into one.
+    fn write_next(&mut self) {
+        if !self.writing.is_empty() {
+            return;
+        }
+        let Some((first, mut batch)) = self.unwritten.pop_front() else { return };
+        let (mut tickets, mut bytes) = (vec![first], batch.bytes());
+        while let Some((_, next)) = self.unwritten.front() {
+            let entries = batch.entries.len() + next.entries.len();
+            if bytes + next.bytes() > BATCH_BYTES_MAX || entries > BATCH_ENTRIES_MAX {
+                break;
+            }
+            let Some((ticket, next)) = self.unwritten.pop_front() else { break };
+            bytes += next.bytes();
+            tickets.push(ticket);
+            batch.entries.extend(next.entries);
+            batch.side.extend(next.side);
+            batch.time = next.time;
+        }
+        self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
+        let (store, generation) = (Arc::clone(&self.store), self.generation);
+        self.writing.spawn(async move {
+            (generation, tickets, store.commit(batch).await.map(drop))
+        });
+    }
+
+    fn written(&mut self, (generation, tickets, result): (u64, Vec<Ticket>, Result<(), StoreError>)) {
+        if generation != self.generation {
+            return;
+        }
+        for ticket in tickets {
+            self.handle(Input::Committed { ticket, result: result.clone() });
+        }
+    }
+
+    /// The store failed: what is in the engine may be ahead of it. Everybody is told, all sessions end, and a new engine
+    /// starts from what is durable.
+    async fn start_over(&mut self, error: StoreError) {
+        tracing::error!(%error, "the store failed");
+        self.generation += 1;
+        for (_, answer) in std::mem::take(&mut self.appends) {
+            let _ = answer.send(Err(AppendFailure::Store(error.clone())));
+        }
+        for (_, answer) in std::mem::take(&mut self.rounds) {
+            let _ = answer.send(Err(RoundFailure::Store(error.clone())));
+        }
+        let sessions: Vec<_> = self.sessions.0.keys().copied().collect();
+        for session in sessions {
+            self.close(session, GoodbyeReason::Failed);
+        }
+        self.unwritten.clear();
+        self.unwritten_bytes = 0;
+        // What is being written must have ended before the store is read.
+        while self.writing.join_next().await.is_some() {}
+        match engine(&*self.store, &self.keys, &*self.entropy).await {
+            Ok(engine) => {
+                self.engine = engine;
+                for (peer, grants) in self.grants.clone() {
+                    self.handle(Input::Grants { peer, grants });
+                }
+            }
+            Err(error) => tracing::error!(%error, "the store cannot be read"),
+        }
+    }
+
+    /// Finishes what is being written and says goodbye to everybody.
+    async fn stop(&mut self) {
+        loop {
+            self.write_next();
+            let Some(done) = self.writing.join_next().await else { break };
+            if let Ok(written) = done {
+                self.written(written);
+            }
+            if self.perform().is_some() {
+                break;
+            }
+        }
+        let sessions: Vec<_> = self.sessions.0.keys().copied().collect();
+        for session in sessions {
+            self.close(session, GoodbyeReason::Shutdown);
+        }
+    }
+
+    fn request(&mut self) -> RequestId {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        request
+    }
+}
+
+async fn engine(
+    store: &dyn FactStore,
+    keys: &Arc<DomainKeys>,
+    entropy: &dyn Entropy,
+) -> Result<Engine, NodeError> {
+    let restored = Restored::from_store(read_state(store).await?)?;
+    Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
+}
+
+async fn perform_load(
+    store: &dyn FactStore,
+    own: DomainId,
+    load: Load,
+) -> Result<Loaded, StoreError> {
+    match load {
+        Load::Append { marks, keys } => {
+            let mut ids = Vec::with_capacity(marks.len());
+            for place in store.by_mark(&marks).await? {
+                ids.push(match place {
+                    Some(place) => row_at(store, place.log, place.position).await?.map(|r| r.id()),
+                    None => None,
+                });
+            }
+            let mut facts = Vec::with_capacity(keys.len());
+            for places in store.by_key(&keys).await? {
+                let mut of_key = Vec::new();
+                for place in places.into_iter().filter(|place| place.log.origin == own) {
+                    let Some(row) = row_at(store, place.log, place.position).await? else { continue };
+                    if let RowCore::Known(core) = row.core() {
+                        of_key.push((row.id(), (**core).clone()));
+                    }
+                }
+                facts.push(of_key);
+            }
+            Ok(Loaded::Append { marks: ids, keys: facts })
+        }
+        Load::Chunk { log, from, until } => {
+            let end = ((from / BLOCK_LEAVES + 1) * BLOCK_LEAVES).min(until);
+            let entries = store.scan(&log, from..end, CHUNK_BYTES_MAX).await?;
+            let at = entries.last().map_or(from, |last| last.range().end);
+            let behind = if at < end { store.leaves(&log, at..end).await? } else { Vec::new() };
+            Ok(Loaded::Chunk { entries, behind })
+        }
+    }
+}
+
+async fn row_at(
+    store: &dyn FactStore,
+    log: LogId,
+    position: u64,
+) -> Result<Option<causality_fact::Row>, StoreError> {
+    let entries: Vec<StoredEntry> = store.scan(&log, position..position + 1, 1).await?;
+    let Some(entry) = entries.first() else { return Ok(None) };
+    match entry.entry(log.origin)? {
+        causality_fact::Entry::Row(row) => Ok(Some(row)),
+        causality_fact::Entry::Withheld { .. } => Ok(None),
+    }
+}

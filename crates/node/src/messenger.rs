@@ -1,0 +1,253 @@
+//! Connections to peers: dialling, accepting, and the Hello that makes a session of either.
+
+use causality_envelope::DomainKeys;
+use causality_fact::DomainId;
+use causality_sync::Connected;
+use causality_sync::Direction;
+use causality_sync::Input;
+use causality_sync::SessionId;
+use causality_sync::Side;
+use causality_transport::Connection;
+use causality_transport::CrossDomainTransport;
+use causality_transport::TransportError;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::clock::Entropy;
+use crate::config::Limits;
+use crate::config::PeerConfig;
+use crate::connection;
+use crate::connection::ConnectError;
+use crate::connection::Greeted;
+use crate::connection::UNKNOWN_PEER_CODE;
+use crate::connection::VIOLATION_CODE;
+use crate::driver::Command;
+use crate::error::NodeError;
+
+/// Makes sessions of connections: dials peers, answers those who call, and refuses whoever is not known.
+pub struct CrossDomainMessenger {
+    transport: Option<Arc<dyn CrossDomainTransport>>,
+    keys: Arc<DomainKeys>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    limits: Limits,
+    peers: watch::Sender<BTreeMap<DomainId, PeerConfig>>,
+    commands: mpsc::Sender<Command>,
+    inputs: mpsc::Sender<Input>,
+    next_session: AtomicU64,
+}
+
+/// A session that was made, and the connection under it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) connection: Arc<dyn Connection>,
+}
+
+impl CrossDomainMessenger {
+    pub(crate) fn new(
+        config: &crate::config::NodeConfig,
+        commands: mpsc::Sender<Command>,
+        inputs: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            transport: config.transport.clone(),
+            keys: Arc::clone(&config.keys),
+            clock: Arc::clone(&config.clock),
+            entropy: Arc::clone(&config.entropy),
+            limits: config.limits,
+            peers: watch::Sender::default(),
+            commands,
+            inputs,
+            next_session: AtomicU64::new(0),
+        }
+    }
+
+    /// Where this node listens, if it has a network.
+    pub fn local_address(&self) -> Option<String> {
+        self.transport.as_ref().map(|transport| transport.local_address())
+    }
+
+    /// Who is known.
+    pub fn peers(&self) -> Vec<PeerConfig> {
+        self.peers.borrow().values().cloned().collect()
+    }
+
+    /// Wakes whenever the peers have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<BTreeMap<DomainId, PeerConfig>> {
+        self.peers.subscribe()
+    }
+
+    /// Dials a peer at its addresses, one after the other, until one answers as that peer.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        peer: &PeerConfig,
+        direction: Direction,
+    ) -> Result<Option<Session>, NodeError> {
+        let transport = self.transport.as_ref().ok_or(NodeError::NoNetwork)?;
+        let mut failure = NodeError::NoAddress { peer: peer.name.clone() };
+        for address in &peer.addresses {
+            match self.dial(&**transport, peer, address, direction).await {
+                Ok(session) => return Ok(session),
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn dial(
+        &self,
+        transport: &dyn CrossDomainTransport,
+        peer: &PeerConfig,
+        address: &str,
+        direction: Direction,
+    ) -> Result<Option<Session>, NodeError> {
+        let wrong = |error| dial_error(peer, address, error);
+        let connection = transport.connect(address).await.map_err(|e| wrong(e.into()))?;
+        let (now_ms, random) = (self.now_ms(), self.entropy.generator());
+        let hello = connection::greet(&*connection, &self.keys, peer.domain, now_ms, random);
+        let greeted = match tokio::time::timeout(self.limits.hello, hello).await {
+            Ok(greeted) => greeted,
+            Err(_) => return Err(NodeError::TimedOut { peer: peer.name.clone() }),
+        };
+        match greeted {
+            Ok(greeted) => {
+                let connection = Arc::from(connection);
+                Ok(self.open(connection, greeted, Side::Dialer, direction).await)
+            }
+            Err(error) => {
+                // Why the peer closed says more than that a stream broke.
+                let error = match error {
+                    ConnectError::Transport(_) => connection.closed().await.into(),
+                    error => error,
+                };
+                connection.close(VIOLATION_CODE, "the Hello failed");
+                Err(wrong(error))
+            }
+        }
+    }
+
+    /// Answers whoever calls, until the transport is closed.
+    pub(crate) async fn accept(self: Arc<Self>) {
+        let Some(transport) = self.transport.clone() else { return };
+        let hellos = Arc::new(Semaphore::new(self.limits.hellos_max));
+        while let Ok(connection) = transport.accept().await {
+            // Whoever comes while all places are taken waits in the transport's own bounds.
+            let Ok(place) = Arc::clone(&hellos).acquire_owned().await else { return };
+            let messenger = Arc::clone(&self);
+            tokio::spawn(async move {
+                messenger.answer(Arc::from(connection)).await;
+                drop(place);
+            });
+        }
+    }
+
+    async fn answer(&self, connection: Arc<dyn Connection>) {
+        let random = self.entropy.generator();
+        let hello = connection::answer(&*connection, &self.keys, self.now_ms(), random);
+        let address = connection.remote_address();
+        match tokio::time::timeout(self.limits.hello, hello).await {
+            Ok(Ok(greeted)) => {
+                let domain = greeted.established.peer.domain();
+                if self.peer(domain).is_some() {
+                    self.open(connection, greeted, Side::Acceptor, Direction::Both).await;
+                } else {
+                    tracing::warn!(%domain, address, "refused a domain that is not a peer");
+                    connection.close(UNKNOWN_PEER_CODE, "this domain is not a peer here");
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, address, "a Hello failed");
+                connection.close(VIOLATION_CODE, "the Hello failed");
+            }
+            Err(_) => connection.close(VIOLATION_CODE, "the Hello took too long"),
+        }
+    }
+
+    /// Hands a session to the engine; `None` when there is one with this peer already.
+    async fn open(
+        &self,
+        connection: Arc<dyn Connection>,
+        greeted: Greeted,
+        side: Side,
+        direction: Direction,
+    ) -> Option<Session> {
+        let Greeted { mut established, send, recv } = greeted;
+        let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        let inputs = &self.inputs;
+        // The streams start only when the session is taken, so nothing arrives for one that is not.
+        let streams = connection::run(id, &connection, &mut established, (send, recv), inputs)?;
+        let (peer, keys) = (established.peer, established.keys);
+        let connected = Connected { session: id, peer, keys, side, direction };
+        let (taken, is_taken) = oneshot::channel();
+        let command =
+            Command::Connected { connected, streams, connection: Arc::clone(&connection), taken };
+        self.commands.send(command).await.ok()?;
+        is_taken.await.ok()?.then_some(Session { id, connection })
+    }
+
+    pub(crate) fn peer(&self, domain: DomainId) -> Option<PeerConfig> {
+        self.peers.borrow().get(&domain).cloned()
+    }
+
+    /// Replaces who is known; sessions with those who are not any more end.
+    pub(crate) async fn set_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
+        let new: BTreeMap<_, _> = peers.into_iter().map(|peer| (peer.domain, peer)).collect();
+        let old = self.peers.send_replace(new.clone());
+        let stopped = |_| NodeError::Stopped;
+        for (peer, config) in &new {
+            let command = Command::Grants { peer: *peer, grants: config.grants() };
+            self.commands.send(command).await.map_err(stopped)?;
+        }
+        for peer in old.into_keys().filter(|peer| !new.contains_key(peer)) {
+            let grants = causality_sync::Grants::default();
+            self.commands.send(Command::Grants { peer, grants }).await.map_err(stopped)?;
+            self.commands.send(Command::EndPeer { peer }).await.map_err(stopped)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        if let Some(transport) = &self.transport {
+            transport.close().await;
+        }
+    }
+
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.now_ms()).unwrap_or(i64::MAX)
+    }
+}
+
+impl fmt::Debug for CrossDomainMessenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CrossDomainMessenger({:.8})", self.keys.domain())
+    }
+}
+
+fn dial_error(peer: &PeerConfig, address: &str, error: ConnectError) -> NodeError {
+    let (name, address) = (peer.name.clone(), address.to_owned());
+    match error {
+        ConnectError::Transport(error) => closed_error(peer, &address, error),
+        ConnectError::Hello(error) => NodeError::WrongPeer { peer: name, address, error },
+        ConnectError::Ended | ConnectError::TooLong(_) => NodeError::TimedOut { peer: name },
+    }
+}
+
+/// What the end of a connection says about the peer.
+pub(crate) fn closed_error(peer: &PeerConfig, address: &str, error: TransportError) -> NodeError {
+    let name = peer.name.clone();
+    match error {
+        TransportError::ClosedByPeer { code: UNKNOWN_PEER_CODE, .. } => {
+            NodeError::UnknownToPeer { peer: name }
+        }
+        error => NodeError::Unreachable { peer: name, address: address.to_owned(), error },
+    }
+}

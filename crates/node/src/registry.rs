@@ -1,0 +1,384 @@
+//! The facts of a node: registering, finding, proving and checking them.
+
+use causality_fact::BLOCK_LEAVES;
+use causality_fact::BLOCK_LEVEL;
+use causality_fact::BlockRoots;
+use causality_fact::Checkpoint;
+use causality_fact::CompartmentId;
+use causality_fact::DomainId;
+use causality_fact::Entry;
+use causality_fact::Exhibit;
+use causality_fact::FactId;
+use causality_fact::FactQuery;
+use causality_fact::KeyLog;
+use causality_fact::LaneId;
+use causality_fact::LogId;
+use causality_fact::Row;
+use causality_fact::Subtree;
+use causality_fact::TaggedHash;
+use causality_fact::TreeHash;
+use causality_fact::inclusion_path;
+use causality_fact::leaf_hash;
+use causality_fact::root_of;
+use causality_store::FactStore;
+use causality_store::Place;
+use causality_store::StoreError;
+use causality_store::StoredRow;
+use causality_sync::Appended;
+use causality_sync::Draft;
+use causality_sync::Engine;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot;
+
+use crate::driver::AppendFailure;
+use crate::driver::Command;
+use crate::error::NodeError;
+
+/// How many bytes of rows are read at once when everything is checked.
+const SCAN_BYTES: usize = 4 << 20;
+
+/// The facts that a node holds: its own and those of others.
+#[derive(Clone, Debug)]
+pub struct FactRegistry {
+    store: Arc<dyn FactStore>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// A fact and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FactRecord {
+    /// The fact, or as much of it as is held.
+    pub row: Row,
+    /// Where it stands.
+    pub place: Place,
+    /// What this domain calls its compartment.
+    pub compartment: String,
+}
+
+/// A part of the answer to a query.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FactPage {
+    /// The facts found, in order of log and position. There may be none although more follow.
+    pub facts: Vec<FactRecord>,
+    /// From where to go on; `None` at the end.
+    pub next: Option<Place>,
+}
+
+/// What a check of everything found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Logs whose keys, signature and tree were checked.
+    pub logs: u64,
+    /// Facts whose content was hashed.
+    pub facts: u64,
+    /// What does not hold, in sentences; empty when all is well.
+    pub findings: Vec<String>,
+}
+
+/// What is held, in a form that can be compared between domains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Digest {
+    /// Log by log, in the order of their ids.
+    pub logs: Vec<LogDigest>,
+    /// Over all of them: equal for equal facts of the same origins.
+    pub digest: [u8; 32],
+}
+
+/// What is held of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogDigest {
+    /// Who writes it.
+    pub origin: DomainId,
+    /// For which audience.
+    pub compartment: CompartmentId,
+    /// What this domain calls the compartment.
+    pub compartment_name: String,
+    /// In which lane.
+    pub lane: LaneId,
+    /// The size of the newest checkpoint.
+    pub size: u64,
+    /// Its root.
+    pub root: TreeHash,
+    /// How many positions are held in full.
+    pub held: u64,
+    /// Which ones: the digest of their set.
+    pub held_digest: [u8; 16],
+}
+
+/// A log as the engine knows it.
+struct KnownLog {
+    checkpoint: Checkpoint,
+    keys: KeyLog,
+    compartment: String,
+    durable: u64,
+    provable: u64,
+    roots: Vec<TreeHash>,
+}
+
+impl FactRegistry {
+    pub(crate) fn new(store: Arc<dyn FactStore>, commands: mpsc::Sender<Command>) -> Self {
+        Self { store, commands }
+    }
+
+    /// Registers a fact of this domain: it is appended to the own lane of a compartment, signed, and durable when this
+    /// returns.
+    ///
+    /// # Errors
+    ///
+    /// When the draft cannot become a fact, or the store fails.
+    pub async fn register_fact(&self, compartment: &str, draft: Draft) -> Result<Appended, NodeError> {
+        let appended = self.register_facts(compartment, vec![draft]).await?;
+        appended.into_iter().next().ok_or(NodeError::Stopped)
+    }
+
+    /// Registers several facts under one signature, all or none; at most [`causality_sync::DRAFTS_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// As [`register_fact`](Self::register_fact).
+    pub async fn register_facts(
+        &self,
+        compartment: &str,
+        drafts: Vec<Draft>,
+    ) -> Result<Vec<Appended>, NodeError> {
+        let (answer, appended) = oneshot::channel();
+        let compartment = compartment.to_owned();
+        let command = Command::Append { compartment, drafts, answer };
+        self.commands.send(command).await.map_err(|_| NodeError::Stopped)?;
+        match appended.await.map_err(|_| NodeError::Stopped)? {
+            Ok(appended) => Ok(appended),
+            Err(AppendFailure::Refused(error)) => Err(error.into()),
+            Err(AppendFailure::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// A fact by its id.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn get_fact(&self, id: FactId) -> Result<Option<FactRecord>, NodeError> {
+        match self.store.get(&[id]).await?.into_iter().next().flatten() {
+            Some(stored) => Ok(self.records(vec![stored]).await?.pop()),
+            None => Ok(None),
+        }
+    }
+
+    /// Facts that match, in order of log and position, behind `after`; see [`FactPage::next`].
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn query_facts(
+        &self,
+        query: &FactQuery,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<FactPage, NodeError> {
+        let page = self.store.query(query, after, limit).await?;
+        Ok(FactPage { next: page.next, facts: self.records(page.rows).await? })
+    }
+
+    /// A proof of a fact that a third party can check without a store.
+    ///
+    /// # Errors
+    ///
+    /// When the fact is not held, or its log is only partly transferred.
+    pub async fn prove(&self, id: FactId) -> Result<Exhibit, NodeError> {
+        let stored = self.store.get(&[id]).await?.into_iter().next().flatten();
+        let StoredRow { place, row, .. } = stored.ok_or(NodeError::FactNotFound(id))?;
+        let known = self.known(place.log).await?.ok_or(NodeError::NotProvable)?;
+        if place.position >= known.provable {
+            return Err(NodeError::NotProvable);
+        }
+        let size = known.checkpoint.size;
+        let subtrees = inclusion_path(place.position, size)
+            .map_err(|error| NodeError::Integrity(error.to_string()))?;
+        let block = place.position / BLOCK_LEAVES * BLOCK_LEAVES;
+        let end = (block + BLOCK_LEAVES).min(size);
+        let leaves = self.store.leaves(&place.log, block..end).await?;
+        let hash = |subtree: &Subtree| hash_of(*subtree, size, &leaves, &known.roots);
+        let path: Option<Vec<_>> = subtrees.iter().map(hash).collect();
+        let path = path.ok_or_else(|| NodeError::Integrity("the log has a gap".to_owned()))?;
+        let keys = known.keys.records_from(0);
+        Ok(Exhibit { keys, checkpoint: known.checkpoint, position: place.position, path, row })
+    }
+
+    /// Checks one fact: content, place in the log, signature.
+    ///
+    /// # Errors
+    ///
+    /// When it is not held, or anything does not hold.
+    pub async fn verify(&self, id: FactId) -> Result<FactRecord, NodeError> {
+        let exhibit = self.prove(id).await?;
+        Exhibit::verify(&exhibit.to_bytes()).map_err(|e| NodeError::Integrity(e.to_string()))?;
+        self.get_fact(id).await?.ok_or(NodeError::FactNotFound(id))
+    }
+
+    /// Checks everything: each row against its id, each log against its root, each root against its signature.
+    /// `progress` is told how many facts are done.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read at all; what does not hold is in the report.
+    pub async fn verify_all(
+        &self,
+        mut progress: impl FnMut(u64) + Send,
+    ) -> Result<VerifyReport, NodeError> {
+        let mut report = VerifyReport::default();
+        for held in self.store.logs().await? {
+            report.logs += 1;
+            match self.known(held.log).await? {
+                Some(known) => self.verify_log(held.log, &known, &mut report, &mut progress).await?,
+                None => report.findings.push(format!("log {} has no checkpoint", held.log)),
+            }
+        }
+        Ok(report)
+    }
+
+    async fn verify_log(
+        &self,
+        log: LogId,
+        known: &KnownLog,
+        report: &mut VerifyReport,
+        progress: &mut (impl FnMut(u64) + Send),
+    ) -> Result<(), NodeError> {
+        if let Err(error) = known.keys.verify_checkpoint(known.checkpoint.clone()) {
+            report.findings.push(format!("the checkpoint of log {log}: {error}"));
+        }
+        let (mut tree, mut at) = (BlockRoots::new(), 0);
+        while at < known.durable {
+            let entries = match self.store.scan(&log, at..known.durable, SCAN_BYTES).await {
+                Ok(entries) => entries,
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    report.findings.push(format!("log {log} from position {at}: {error}"));
+                    return Ok(());
+                }
+                Err(error) => return Err(error.into()),
+            };
+            if entries.is_empty() {
+                report.findings.push(format!("log {log} has a gap at position {at}"));
+                return Ok(());
+            }
+            for stored in entries {
+                at = stored.range().end;
+                match stored.entry(log.origin) {
+                    Ok(Entry::Row(row)) => {
+                        report.facts += 1;
+                        tree.push(leaf_hash(&row.id()));
+                    }
+                    // A withheld subtree leaves its hash only; the root shows whether it is the right one.
+                    Ok(Entry::Withheld { .. }) => return Ok(()),
+                    Err(error) => {
+                        report.findings.push(format!("log {log}: {error}"));
+                        return Ok(());
+                    }
+                }
+            }
+            progress(report.facts);
+        }
+        if tree.size() == known.checkpoint.size && tree.root() != known.checkpoint.root {
+            report.findings.push(format!("log {log} has another root than its origin signed"));
+        }
+        Ok(())
+    }
+
+    /// What is held, log by log, of one origin or of all.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn digest(&self, origin: Option<DomainId>) -> Result<Digest, NodeError> {
+        let mut logs = Vec::new();
+        let mut hash = TaggedHash::new("causality/0/digest");
+        for held in self.store.logs().await? {
+            let log = held.log;
+            if origin.is_some_and(|origin| origin != log.origin) {
+                continue;
+            }
+            let Some(known) = self.known(log).await? else { continue };
+            let digest = LogDigest {
+                origin: log.origin,
+                compartment: log.compartment,
+                compartment_name: known.compartment,
+                lane: log.lane,
+                size: known.checkpoint.size,
+                root: known.checkpoint.root,
+                held: held.full.len(),
+                held_digest: held.full.digest(),
+            };
+            hash = hash.chain(log.to_bytes()).chain(digest.size.to_le_bytes());
+            hash = hash.chain(digest.root.as_bytes()).chain(digest.held.to_le_bytes());
+            hash = hash.chain(digest.held_digest);
+            logs.push(digest);
+        }
+        Ok(Digest { logs, digest: hash.finish() })
+    }
+
+    async fn records(&self, rows: Vec<StoredRow>) -> Result<Vec<FactRecord>, NodeError> {
+        let compartments: Vec<_> = rows.iter().map(|row| row.place.log.compartment).collect();
+        let names = self
+            .inspect(move |engine| {
+                let name = |id: &CompartmentId| engine.compartment_name(*id).unwrap_or_default().to_owned();
+                compartments.iter().map(name).collect::<Vec<_>>()
+            })
+            .await?;
+        let record = |(stored, compartment): (StoredRow, String)| FactRecord {
+            row: stored.row,
+            place: stored.place,
+            compartment,
+        };
+        Ok(rows.into_iter().zip(names).map(record).collect())
+    }
+
+    async fn known(&self, log: LogId) -> Result<Option<KnownLog>, NodeError> {
+        self.inspect(move |engine| {
+            let view = engine.log(&log)?;
+            Some(KnownLog {
+                checkpoint: view.checkpoint.clone(),
+                keys: engine.key_log(log.origin)?.clone(),
+                compartment: engine.compartment_name(log.compartment).unwrap_or_default().to_owned(),
+                durable: view.durable,
+                provable: view.provable,
+                roots: view.roots,
+            })
+        })
+        .await
+    }
+
+    async fn inspect<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, NodeError> {
+        let (answer, seen) = oneshot::channel();
+        let look = Box::new(move |engine: &Engine, _: &crate::driver::Sessions| {
+            let _ = answer.send(look(engine));
+        });
+        self.commands.send(Command::Inspect(look)).await.map_err(|_| NodeError::Stopped)?;
+        seen.await.map_err(|_| NodeError::Stopped)
+    }
+}
+
+/// The hash of a subtree on the way from a leaf of a block to the root: within the block from its leaves, above it from
+/// the roots of all blocks.
+fn hash_of(
+    subtree: Subtree,
+    size: u64,
+    leaves: &[(Subtree, TreeHash)],
+    roots: &[TreeHash],
+) -> Option<TreeHash> {
+    let range = subtree.range_in(size);
+    if subtree.level() >= BLOCK_LEVEL {
+        let blocks = (range.start / BLOCK_LEAVES) as usize..range.end.div_ceil(BLOCK_LEAVES) as usize;
+        return roots.get(blocks).map(root_of);
+    }
+    let from = leaves.partition_point(|(part, _)| part.start() < range.start);
+    let to = leaves.partition_point(|(part, _)| part.start() < range.end);
+    subtree.hash_from(size, leaves.get(from..to)?).ok()
+}
