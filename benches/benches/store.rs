@@ -3,6 +3,7 @@
 //!
 //! Facts have rows of some 330 bytes, 256 of them incompressible; batches have 1000 of them unless the name says
 //! otherwise. Each round starts with an empty store in a new file.
+#![expect(clippy::unwrap_used, reason = "a bench that fails is to stop")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -111,7 +112,9 @@ fn reads(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(1 << 20));
     group.bench_function("scan 1 MiB", |b| {
         b.iter(|| {
-            let scan = home.store.scan(black_box(&log), 40_000..LOG_SIZE_MAX, 1 << 20);
+            let scan = home
+                .store
+                .scan(black_box(&log), 40_000..LOG_SIZE_MAX, 1 << 20);
             runtime.block_on(scan).unwrap()
         });
     });
@@ -142,11 +145,17 @@ fn open() -> Home {
         tokio::task::spawn_blocking(job);
     };
     let store = Arc::new(RedbStore::open(config, Arc::new(blocking)).unwrap());
-    Home { store, _folder: folder }
+    Home {
+        store,
+        _folder: folder,
+    }
 }
 
 fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(1).build().unwrap()
+    Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap()
 }
 
 fn bench_log() -> LogId {
@@ -157,7 +166,12 @@ fn entries(count: u64) -> Vec<NewEntry> {
     let entry = |position| {
         let fact = sized_fact(&bench_log(), position, CONTENT_BYTES);
         let entry = Entry::Row(Row::from(&fact));
-        NewEntry { log: bench_log(), position, entry, mark: None }
+        NewEntry {
+            log: bench_log(),
+            position,
+            entry,
+            mark: None,
+        }
     };
     (0..count).map(entry).collect()
 }
@@ -170,7 +184,10 @@ fn id(entries: &[NewEntry], index: usize) -> FactId {
 }
 
 fn batches(entries: &[NewEntry], size: usize) -> Vec<Batch> {
-    let batch = |entries: &[NewEntry]| Batch { entries: entries.to_vec(), ..Batch::default() };
+    let batch = |entries: &[NewEntry]| Batch {
+        entries: entries.to_vec(),
+        ..Batch::default()
+    };
     entries.chunks(size).map(batch).collect()
 }
 

@@ -9,6 +9,8 @@
 //! no I/O and is not async. Signing is in `causality-envelope`, storage in `causality-store`.
 //!
 //! [`Verified`] marks what passed verification and is made nowhere else; [`Row`] is a fact as it is stored and travels.
+//! [`SignedBlocks`] and [`Extension`] follow a log, [`Exhibit`] proves one fact offline, [`KeyLog`] holds the keys of a
+//! domain; [`FactQuery`], [`FactFilter`] and [`TimeMap`] say which facts are meant.
 //!
 //! ```
 //! use causality_fact::{

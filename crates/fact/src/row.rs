@@ -360,6 +360,62 @@ mod tests {
     }
 
     #[test]
+    fn a_partial_row_has_at_most_its_limit_of_bytes() {
+        let core = fact(0).unwrap().core().clone();
+        let row = |bytes: usize| {
+            let mut to = Encoder::new();
+            to.u8(PARTIAL);
+            core.encode_compact(&mut to);
+            to.length(2).u8(0).raw(&[0; 32]);
+            to.u8(1).raw(&[1; 32]).string("data");
+            Value::Bytes(vec![0; bytes]).encode(&mut to);
+            to.finish()
+        };
+        let largest = ROW_BYTES_MAX - (row(60_000).len() - 60_000);
+        assert_eq!(row(largest).len(), ROW_BYTES_MAX);
+        assert!(Row::from_bytes(&row(largest), ORIGIN).is_ok());
+        let error = DecodeError::LimitExceeded {
+            at: 0,
+            what: "row length",
+            actual: 65_001,
+            limit: 65_000,
+        };
+        assert_eq!(Row::from_bytes(&row(largest + 1), ORIGIN), Err(error));
+    }
+
+    #[test]
+    fn no_redaction_of_the_largest_fact_is_above_the_limit() {
+        // The fields with the least room for a salt or a digest: many, with short names and no value.
+        let (mut fields, seed) = (std::collections::BTreeMap::new(), Seed::new([5; 16]));
+        for n in 0..crate::content::FIELDS_MAX - 1 {
+            fields.insert(format!("{n:x}"), Value::Null);
+        }
+        let with = |bytes: usize| {
+            let mut fields = fields.clone();
+            fields.insert("z".to_owned(), Value::Bytes(vec![0; bytes]));
+            let content = WholeContent::new(seed, fields).unwrap();
+            TemporalFact::new(fact(0).unwrap().core().clone(), content)
+        };
+        let overhead = with(60_000).unwrap_err().actual - 60_000;
+        let largest = with(FACT_BYTES_MAX - overhead).unwrap();
+        assert_eq!(largest.to_row().len(), FACT_BYTES_MAX);
+        for disclosed in ["z", "0"] {
+            let row = largest.redact(|name| name >= disclosed).to_row();
+            assert!(Row::from_bytes(&row, ORIGIN).is_ok(), "{}", row.len());
+        }
+    }
+
+    #[test]
+    fn the_content_of_a_raw_row_is_not_covered_by_its_id() {
+        let mut newer = fact(1).unwrap().core().to_bytes();
+        newer[0] = 9;
+        let one = Row::unsupported(&newer, b"one").unwrap();
+        let other = Row::unsupported(&newer, b"other").unwrap();
+        assert_eq!(one.id(), other.id());
+        assert_eq!(one.state(), RowState::Full);
+    }
+
+    #[test]
     fn newer_cores_are_kept_raw_and_known_ones_are_not() {
         let mut newer = fact(1).unwrap().core().to_bytes();
         newer[0] = 9;

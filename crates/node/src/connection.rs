@@ -30,6 +30,7 @@ use rand_core::CryptoRng;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::sync::oneshot;
 
 /// The code with which a connection ends whose caller is not known.
 pub(crate) const UNKNOWN_PEER_CODE: u32 = 1;
@@ -149,13 +150,15 @@ impl Streams {
     }
 }
 
-/// Starts the tasks that move a session's frames. They end with the connection.
+/// Starts the tasks that move a session's frames. They end with the connection. Nothing is read before `begin` says so,
+/// so that the engine hears of a session before it hears from it.
 pub(crate) fn run(
     session: SessionId,
     connection: &Arc<dyn Connection>,
     greeted: &mut Established,
     (send, recv): (Box<dyn SendStream>, Box<dyn RecvStream>),
     inputs: &mpsc::Sender<Input>,
+    begin: oneshot::Receiver<()>,
 ) -> Option<Streams> {
     connection.allow_streams(1, u32::from(FEEDS));
     let keys = &mut greeted.keys;
@@ -176,7 +179,10 @@ pub(crate) fn run(
     let opener = keys.opener(0).ok()?;
     let (connection, messages) = (Arc::clone(connection), to(control_stream));
     tokio::spawn(async move {
-        let control = read(recv, opener, to_connection(&connection), messages.clone());
+        if begin.await.is_err() {
+            return connection.close(DONE_CODE, "there is a session already");
+        }
+        let control = read(recv, opener, Arc::clone(&connection), messages.clone());
         let accepting = accept_feeds(Arc::clone(&connection), openers, messages.clone());
         tokio::select! {
             () = control => {}
@@ -197,10 +203,6 @@ struct Messages {
     session: SessionId,
     stream: StreamNumber,
     inputs: mpsc::Sender<Input>,
-}
-
-fn to_connection(connection: &Arc<dyn Connection>) -> Arc<dyn Connection> {
-    Arc::clone(connection)
 }
 
 async fn accept_feeds(

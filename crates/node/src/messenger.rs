@@ -183,15 +183,20 @@ impl CrossDomainMessenger {
         let Greeted { mut established, send, recv } = greeted;
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         let inputs = &self.inputs;
-        // The streams start only when the session is taken, so nothing arrives for one that is not.
-        let streams = connection::run(id, &connection, &mut established, (send, recv), inputs)?;
+        let (begin, begun) = oneshot::channel();
+        let ends = (send, recv);
+        let streams = connection::run(id, &connection, &mut established, ends, inputs, begun)?;
         let (peer, keys) = (established.peer, established.keys);
         let connected = Connected { session: id, peer, keys, side, direction };
         let (taken, is_taken) = oneshot::channel();
         let command =
             Command::Connected { connected, streams, connection: Arc::clone(&connection), taken };
         self.commands.send(command).await.ok()?;
-        is_taken.await.ok()?.then_some(Session { id, connection })
+        if !is_taken.await.ok()? {
+            return None;
+        }
+        begin.send(()).ok()?;
+        Some(Session { id, connection })
     }
 
     pub(crate) fn peer(&self, domain: DomainId) -> Option<PeerConfig> {

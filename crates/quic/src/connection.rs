@@ -123,6 +123,10 @@ impl Connection for QuicConnection {
     }
 
     fn close(&self, code: u32, reason: &str) {
+        // quinn would put this reason in the place of the one that came first.
+        if self.connection.close_reason().is_some() {
+            return;
+        }
         let reason = &reason[..reason.floor_char_boundary(REASON_BYTES_MAX)];
         self.connection.close(code.into(), reason.as_bytes());
     }

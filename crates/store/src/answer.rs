@@ -20,7 +20,10 @@ pub const ANSWER_ENTRIES_MAX: usize = 1 << 16;
 
 /// A position of a log. Ordered by log, then position: the order of queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(clippy::exhaustive_structs, reason = "any log and position are a place")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "any log and position are a place"
+)]
 pub struct Place {
     /// The log.
     pub log: LogId,
@@ -127,7 +130,9 @@ impl StoredEntry {
     /// [`StoreError::Corrupt`] when it has not, or is no row.
     pub fn entry(&self, origin: DomainId) -> Result<Entry, StoreError> {
         match &self.body {
-            StoredBody::Row { id, bytes, .. } => parse(self.position, *id, bytes, origin).map(Entry::Row),
+            StoredBody::Row { id, bytes, .. } => {
+                parse(self.position, *id, bytes, origin).map(Entry::Row)
+            }
             StoredBody::Withheld { level, hash } => Ok(Entry::Withheld {
                 level: *level,
                 hash: *hash,

@@ -123,7 +123,7 @@ impl SideTable {
 /// that yet. Who does, by opening new lanes, removes it in the same batch.
 pub const RESTORED_KEY: &[u8] = b"restored";
 
-/// A row of a side table.
+/// Names a row of a side table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_structs, reason = "any key names a row")]
 pub struct SideKey {

@@ -7,10 +7,10 @@
 )]
 
 use causality_fact::{
-    Aspect, CompactRange, CompartmentId, ContentHash, DomainId, Entry, FactCore, FactQuery, FactType,
-    FactTypePattern, Hlc, LOG_SIZE_MAX, Label, LaneId, LogId, Onward, Pattern, PositionSet,
-    References, Row, Seed, Subtree, TemporalFact, TreeHash, ValidTime, Value, WholeContent,
-    leaf_hash,
+    Aspect, CompactRange, CompartmentId, ContentHash, DomainId, Entry, FactCore, FactQuery,
+    FactType, FactTypePattern, Hlc, LOG_SIZE_MAX, Label, LaneId, LogId, Onward, Pattern,
+    PositionSet, References, Row, Seed, Subtree, TemporalFact, TreeHash, ValidTime, Value,
+    WholeContent, leaf_hash,
 };
 
 use crate::answer::{Change, HeldLog, Place, SideRange, StoredBody, StoredEntry};
@@ -86,7 +86,11 @@ pub fn full(log: LogId, number: u64) -> NewEntry {
 
 /// The row of [`fact`] with some fields only.
 pub fn partial(log: LogId, number: u64, fields: &str) -> NewEntry {
-    row(log, number, &fact(&log, number).redact(|name| fields.contains(name)))
+    row(
+        log,
+        number,
+        &fact(&log, number).redact(|name| fields.contains(name)),
+    )
 }
 
 /// The leaf of [`fact`] only.
@@ -110,7 +114,11 @@ pub fn subtree(log: LogId, position: u64, level: u8) -> NewEntry {
 
 /// A batch of entries.
 pub fn batch(entries: impl IntoIterator<Item = NewEntry>) -> Batch {
-    Batch { entries: entries.into_iter().collect(), side: Vec::new(), time: 5 }
+    Batch {
+        entries: entries.into_iter().collect(),
+        side: Vec::new(),
+        time: 5,
+    }
 }
 
 fn row(log: LogId, position: u64, fact: &TemporalFact) -> NewEntry {
@@ -118,7 +126,12 @@ fn row(log: LogId, position: u64, fact: &TemporalFact) -> NewEntry {
 }
 
 fn new_entry(log: LogId, position: u64, entry: Entry) -> NewEntry {
-    NewEntry { log, position, entry, mark: None }
+    NewEntry {
+        log,
+        position,
+        entry,
+        mark: None,
+    }
 }
 
 async fn commit(
@@ -131,7 +144,10 @@ async fn commit(
 
 /// All of a log, from a position to the first gap.
 async fn scan_all(store: &dyn FactStore, log: &LogId, from: u64) -> Vec<StoredEntry> {
-    store.scan(log, from..LOG_SIZE_MAX, usize::MAX).await.unwrap()
+    store
+        .scan(log, from..LOG_SIZE_MAX, usize::MAX)
+        .await
+        .unwrap()
 }
 
 async fn held(store: &dyn FactStore, log: &LogId) -> HeldLog {
@@ -141,21 +157,30 @@ async fn held(store: &dyn FactStore, log: &LogId) -> HeldLog {
 
 fn set(runs: &[(u64, u64)]) -> PositionSet {
     let mut set = PositionSet::new();
-    runs.iter().for_each(|(start, end)| set.insert(*start..*end).unwrap());
+    runs.iter()
+        .for_each(|(start, end)| set.insert(*start..*end).unwrap());
     set
 }
 
 /// What was added is found by position, id, key and query.
 pub async fn added_facts_are_found_in_every_way(store: &dyn FactStore) {
     let log = log(1, 1);
-    assert_eq!(commit(store, (0..30).map(|n| full(log, n))).await, Ok([30, 0, 0]));
+    assert_eq!(
+        commit(store, (0..30).map(|n| full(log, n))).await,
+        Ok([30, 0, 0])
+    );
     let facts: Vec<_> = (0..30).map(|n| fact(&log, n)).collect();
 
     let ids = [facts[7].id(), fact(&log, 99).id(), facts[3].id()];
     let found = store.get(&ids).await.unwrap();
-    let numbers = found.iter().map(|row| row.as_ref().map(|row| row.place.position));
+    let numbers = found
+        .iter()
+        .map(|row| row.as_ref().map(|row| row.place.position));
     assert_eq!(numbers.collect::<Vec<_>>(), [Some(7), None, Some(3)]);
-    assert_eq!(found[0].as_ref().unwrap().row.fact().as_ref(), Some(&facts[7]));
+    assert_eq!(
+        found[0].as_ref().unwrap().row.fact().as_ref(),
+        Some(&facts[7])
+    );
 
     let entries = scan_all(store, &log, 0).await;
     assert_eq!(entries.len(), 30);
@@ -163,7 +188,10 @@ pub async fn added_facts_are_found_in_every_way(store: &dyn FactStore) {
         assert_eq!(entry.entry(log.origin), Ok(Entry::Row(Row::from(fact))));
     }
 
-    let keys = [facts[4].core().conflict_key(), facts[5].core().conflict_key()];
+    let keys = [
+        facts[4].core().conflict_key(),
+        facts[5].core().conflict_key(),
+    ];
     let places = store.by_key(&keys).await.unwrap();
     let positions = |places: &[Place]| places.iter().map(|p| p.position).collect::<Vec<_>>();
     assert_eq!(positions(&places[0]), [4, 14, 24]);
@@ -177,7 +205,10 @@ pub async fn the_same_batch_again_changes_nothing(store: &dyn FactStore) {
     assert_eq!(commit(store, entries()).await, Ok([11, 0, 0]));
     let journal = store.journal(0, 100).await.unwrap();
     assert_eq!(commit(store, entries()).await, Ok([0, 0, 11]));
-    assert_eq!(commit(store, entries().chain(entries())).await, Ok([0, 0, 22]));
+    assert_eq!(
+        commit(store, entries().chain(entries())).await,
+        Ok([0, 0, 22])
+    );
     assert_eq!(store.journal(0, 100).await.unwrap(), journal);
     assert_eq!(scan_all(store, &log, 0).await.len(), 10);
 }
@@ -185,7 +216,12 @@ pub async fn the_same_batch_again_changes_nothing(store: &dyn FactStore) {
 /// A repeated entry of one batch is written once, the fullest of them.
 pub async fn of_repeated_entries_the_fullest_is_written(store: &dyn FactStore) {
     let log = log(1, 1);
-    let entries = [withheld(log, 0), partial(log, 0, "a"), full(log, 0), partial(log, 0, "ab")];
+    let entries = [
+        withheld(log, 0),
+        partial(log, 0, "a"),
+        full(log, 0),
+        partial(log, 0, "ab"),
+    ];
     assert_eq!(commit(store, entries).await, Ok([1, 0, 3]));
     assert_eq!(held(store, &log).await.full, set(&[(0, 1)]));
 }
@@ -209,7 +245,13 @@ pub async fn positions_are_upgraded_and_never_downgraded(store: &dyn FactStore) 
     }
     let found = store.get(&[fact(&log, 0).id()]).await.unwrap();
     assert_eq!(found[0].as_ref().unwrap().row, Row::from(&fact(&log, 0)));
-    let changes: Vec<_> = store.journal(0, 9).await.unwrap().iter().map(|e| e.change).collect();
+    let changes: Vec<_> = store
+        .journal(0, 9)
+        .await
+        .unwrap()
+        .iter()
+        .map(|e| e.change)
+        .collect();
     let upgraded = Change::Upgraded;
     assert_eq!(changes, [Change::Added, upgraded, upgraded, upgraded]);
 }
@@ -219,10 +261,20 @@ pub async fn a_withheld_subtree_is_split_by_an_exact_cover(store: &dyn FactStore
     let log = log(1, 1);
     let around = [full(log, 7), subtree(log, 8, 3), full(log, 16)];
     assert_eq!(commit(store, around).await, Ok([3, 0, 0]));
-    let cover = || [subtree(log, 8, 1), full(log, 10), withheld(log, 11), subtree(log, 12, 2)];
+    let cover = || {
+        [
+            subtree(log, 8, 1),
+            full(log, 10),
+            withheld(log, 11),
+            subtree(log, 12, 2),
+        ]
+    };
     assert_eq!(commit(store, cover()).await, Ok([0, 4, 0]));
     assert_eq!(commit(store, [subtree(log, 8, 3)]).await, Ok([0, 0, 1]));
-    assert_eq!(held(store, &log).await.full, set(&[(7, 8), (10, 11), (16, 17)]));
+    assert_eq!(
+        held(store, &log).await.full,
+        set(&[(7, 8), (10, 11), (16, 17)])
+    );
     assert_eq!(held(store, &log).await.withheld, set(&[(8, 10), (11, 16)]));
     let entries = scan_all(store, &log, 7).await;
     let starts: Vec<_> = entries.iter().map(|entry| entry.position).collect();
@@ -233,7 +285,9 @@ pub async fn a_withheld_subtree_is_split_by_an_exact_cover(store: &dyn FactStore
 /// A part of a withheld subtree, or one that is held in part, is refused.
 pub async fn entries_that_overlap_what_is_held_are_refused(store: &dyn FactStore) {
     let log = log(1, 1);
-    commit(store, [subtree(log, 8, 3), full(log, 20)]).await.unwrap();
+    commit(store, [subtree(log, 8, 3), full(log, 20)])
+        .await
+        .unwrap();
     for (entries, position) in [
         (vec![full(log, 10)], 8),
         (vec![subtree(log, 8, 2), full(log, 12)], 8),
@@ -249,7 +303,9 @@ pub async fn entries_that_overlap_what_is_held_are_refused(store: &dyn FactStore
 /// A different fact at a held position refuses the whole batch.
 pub async fn another_fact_at_a_held_position_refuses_the_batch(store: &dyn FactStore) {
     let log = log(1, 1);
-    commit(store, [full(log, 0), withheld(log, 1), subtree(log, 2, 1)]).await.unwrap();
+    commit(store, [full(log, 0), withheld(log, 1), subtree(log, 2, 1)])
+        .await
+        .unwrap();
     let other = |position| row(log, position, &fact(&log, 77));
     let hash = TreeHash::new([9; 32]);
     let wrong = |position, level| new_entry(log, position, Entry::Withheld { level, hash });
@@ -264,14 +320,21 @@ pub async fn another_fact_at_a_held_position_refuses_the_batch(store: &dyn FactS
         (vec![full(log, 9), row(log, 9, &fact(&log, 8))], 9),
     ] {
         let before = store.journal(0, 100).await.unwrap();
-        let side = SideWrite { table: SideTable::new(1), key: vec![1], value: Some(vec![1]) };
+        let side = SideWrite {
+            table: SideTable::new(1),
+            key: vec![1],
+            value: Some(vec![1]),
+        };
         let mut batch = batch([full(log, 50)].into_iter().chain(entries));
         batch.side.push(side);
         let result = store.commit(batch).await;
         assert_eq!(result, Err(StoreError::PositionTaken { log, position }));
         assert_eq!(store.journal(0, 100).await.unwrap(), before);
         assert_eq!(scan_all(store, &log, 50).await, []);
-        let key = SideKey { table: SideTable::new(1), key: vec![1] };
+        let key = SideKey {
+            table: SideTable::new(1),
+            key: vec![1],
+        };
         assert_eq!(store.side_get(&[key]).await, Ok(vec![None]));
     }
 }
@@ -280,11 +343,23 @@ pub async fn another_fact_at_a_held_position_refuses_the_batch(store: &dyn FactS
 pub async fn entries_that_cannot_be_are_refused(store: &dyn FactStore) {
     let (one, other) = (log(1, 1), log(2, 1));
     let result = commit(store, [row(one, 0, &fact(&other, 0))]).await;
-    assert_eq!(result, Err(StoreError::WrongOrigin { log: one, position: 0 }));
+    assert_eq!(
+        result,
+        Err(StoreError::WrongOrigin {
+            log: one,
+            position: 0
+        })
+    );
     let hash = TreeHash::new([9; 32]);
     let odd = new_entry(one, 2, Entry::Withheld { level: 2, hash });
     let result = commit(store, [odd]).await;
-    assert_eq!(result, Err(StoreError::NotAligned { position: 2, level: 2 }));
+    assert_eq!(
+        result,
+        Err(StoreError::NotAligned {
+            position: 2,
+            level: 2
+        })
+    );
 }
 
 /// Each limit holds: what is at it passes, what is one above does not.
@@ -298,7 +373,10 @@ pub async fn limits_hold_at_their_values(store: &dyn FactStore) {
     let log = log(1, 1);
     let hash = TreeHash::new([9; 32]);
     let leaf = |position, level| new_entry(log, position, Entry::Withheld { level, hash });
-    assert_eq!(commit(store, [leaf(LOG_SIZE_MAX - 1, 0)]).await, Ok([1, 0, 0]));
+    assert_eq!(
+        commit(store, [leaf(LOG_SIZE_MAX - 1, 0)]).await,
+        Ok([1, 0, 0])
+    );
     assert!(too_large(commit(store, [leaf(LOG_SIZE_MAX, 0)]).await));
     assert_eq!(commit(store, [leaf(1 << 12, 12)]).await, Ok([1, 0, 0]));
     assert!(too_large(commit(store, [leaf(1 << 13, 13)]).await));
@@ -315,7 +393,10 @@ pub async fn limits_hold_at_their_values(store: &dyn FactStore) {
         value: Some(vec![0; value]),
     };
     let side = async |side: Vec<SideWrite>| {
-        let batch = Batch { side, ..Batch::default() };
+        let batch = Batch {
+            side,
+            ..Batch::default()
+        };
         let done = store.commit(batch).await;
         done.map(|_| [0; 3])
     };
@@ -332,11 +413,17 @@ pub async fn limits_hold_at_their_values(store: &dyn FactStore) {
 /// A scan ends at the first gap, at the end of the range, and once it has enough bytes.
 pub async fn a_scan_has_no_gaps_and_is_bounded(store: &dyn FactStore) {
     let log = log(1, 1);
-    let entries = (0..10).chain(12..15).map(|n| full(log, n)).chain([subtree(log, 16, 2)]);
+    let entries = (0..10)
+        .chain(12..15)
+        .map(|n| full(log, n))
+        .chain([subtree(log, 16, 2)]);
     commit(store, entries).await.unwrap();
     let scan = async |range, bytes_max| {
         let entries = store.scan(&log, range, bytes_max).await.unwrap();
-        entries.iter().map(|entry| entry.position).collect::<Vec<_>>()
+        entries
+            .iter()
+            .map(|entry| entry.position)
+            .collect::<Vec<_>>()
     };
     assert_eq!(scan(0..100, usize::MAX).await, Vec::from_iter(0..10));
     assert_eq!(scan(3..5, usize::MAX).await, [3, 4]);
@@ -355,7 +442,9 @@ pub async fn a_scan_has_no_gaps_and_is_bounded(store: &dyn FactStore) {
 /// Leaves are those of the tree of the log.
 pub async fn leaves_give_the_hashes_of_the_tree(store: &dyn FactStore) {
     let log = log(1, 1);
-    let entries = (0..4).map(|n| full(log, n)).chain([subtree(log, 4, 2), partial(log, 8, "a")]);
+    let entries = (0..4)
+        .map(|n| full(log, n))
+        .chain([subtree(log, 4, 2), partial(log, 8, "a")]);
     commit(store, entries).await.unwrap();
     let leaves = store.leaves(&log, 0..8).await.unwrap();
     assert_eq!(leaves.len(), 5);
@@ -365,8 +454,14 @@ pub async fn leaves_give_the_hashes_of_the_tree(store: &dyn FactStore) {
     };
     assert_eq!(whole.hash_from(8, &leaves), Ok(hash));
     let leaves = store.leaves(&log, 6..100).await.unwrap();
-    assert_eq!(leaves[1], (Subtree::new(8, 0).unwrap(), leaf_hash(&fact(&log, 8).id())));
-    assert_eq!((leaves[0].0, leaves.len()), (Subtree::new(4, 2).unwrap(), 2));
+    assert_eq!(
+        leaves[1],
+        (Subtree::new(8, 0).unwrap(), leaf_hash(&fact(&log, 8).id()))
+    );
+    assert_eq!(
+        (leaves[0].0, leaves.len()),
+        (Subtree::new(4, 2).unwrap(), 2)
+    );
 }
 
 /// Queries find what matches, page by page, in order of the places.
@@ -375,18 +470,62 @@ pub async fn queries_find_what_matches_page_by_page(store: &dyn FactStore) {
     for log in logs {
         commit(store, (0..40).map(|n| full(log, n))).await.unwrap();
     }
-    commit(store, [withheld(logs[0], 40), partial(logs[0], 41, "a")]).await.unwrap();
+    commit(store, [withheld(logs[0], 40), partial(logs[0], 41, "a")])
+        .await
+        .unwrap();
     let all = FactQuery::default();
     let sensor = |name: &str| Some(Pattern::new(name));
     let cases = [
         (all.clone(), 121),
-        (FactQuery { origin: Some(logs[0].origin), ..all.clone() }, 41),
-        (FactQuery { compartment: Some(logs[2].compartment), ..all.clone() }, 40),
-        (FactQuery { resource: sensor("sensor/*"), ..all.clone() }, 121),
-        (FactQuery { resource: sensor("sensor/1"), ..all.clone() }, 13),
-        (FactQuery { resource: sensor("no resource"), ..all.clone() }, 0),
-        (FactQuery { aspect: Some(Aspect::default()), ..all.clone() }, 121),
-        (FactQuery { aspect: Some(Aspect::new("x").unwrap()), ..all.clone() }, 0),
+        (
+            FactQuery {
+                origin: Some(logs[0].origin),
+                ..all.clone()
+            },
+            41,
+        ),
+        (
+            FactQuery {
+                compartment: Some(logs[2].compartment),
+                ..all.clone()
+            },
+            40,
+        ),
+        (
+            FactQuery {
+                resource: sensor("sensor/*"),
+                ..all.clone()
+            },
+            121,
+        ),
+        (
+            FactQuery {
+                resource: sensor("sensor/1"),
+                ..all.clone()
+            },
+            13,
+        ),
+        (
+            FactQuery {
+                resource: sensor("no resource"),
+                ..all.clone()
+            },
+            0,
+        ),
+        (
+            FactQuery {
+                aspect: Some(Aspect::default()),
+                ..all.clone()
+            },
+            121,
+        ),
+        (
+            FactQuery {
+                aspect: Some(Aspect::new("x").unwrap()),
+                ..all.clone()
+            },
+            0,
+        ),
         (
             FactQuery {
                 resource: sensor("sensor/1"),
@@ -405,7 +544,13 @@ pub async fn queries_find_what_matches_page_by_page(store: &dyn FactStore) {
             },
             2,
         ),
-        (FactQuery { valid: Some(ValidTime::since(45)), ..all.clone() }, 13),
+        (
+            FactQuery {
+                valid: Some(ValidTime::since(45)),
+                ..all.clone()
+            },
+            13,
+        ),
     ];
     for (query, expected) in cases {
         for limit in [0, 1, 7, 1_000_000] {
@@ -434,13 +579,27 @@ async fn query_all(store: &dyn FactStore, query: &FactQuery, limit: usize) -> Ve
 pub async fn a_fact_in_two_lanes_is_found_in_its_fullest_form(store: &dyn FactStore) {
     let (first, second) = (log(1, 1), log(1, 3));
     let fact = fact(&first, 4);
-    commit(store, [row(first, 4, &fact.redact(|name| name == "a"))]).await.unwrap();
+    commit(store, [row(first, 4, &fact.redact(|name| name == "a"))])
+        .await
+        .unwrap();
     commit(store, [row(second, 0, &fact)]).await.unwrap();
     let found = store.get(&[fact.id()]).await.unwrap();
-    let place = Place { log: second, position: 0 };
+    let place = Place {
+        log: second,
+        position: 0,
+    };
     assert_eq!(found[0].as_ref().unwrap().place, place);
     let places = store.by_key(&[fact.core().conflict_key()]).await.unwrap();
-    assert_eq!(places, [vec![Place { log: first, position: 4 }, place]]);
+    assert_eq!(
+        places,
+        [vec![
+            Place {
+                log: first,
+                position: 4
+            },
+            place
+        ]]
+    );
 }
 
 /// Rows of unknown versions are kept and found by id, and never match.
@@ -449,7 +608,9 @@ pub async fn rows_of_unknown_versions_are_kept(store: &dyn FactStore) {
     // A version, onward sharing `any`, an empty label, and what only that version knows.
     let row = Row::unsupported(&[200, 2, 0, 1, 2, 3], b"content").unwrap();
     let id = row.id();
-    commit(store, [new_entry(log, 0, Entry::Row(row.clone()))]).await.unwrap();
+    commit(store, [new_entry(log, 0, Entry::Row(row.clone()))])
+        .await
+        .unwrap();
     let found = store.get(&[id]).await.unwrap();
     assert_eq!(found[0].as_ref().map(|found| &found.row), Some(&row));
     assert_eq!(query_all(store, &FactQuery::default(), 9).await, []);
@@ -459,12 +620,20 @@ pub async fn rows_of_unknown_versions_are_kept(store: &dyn FactStore) {
 /// Marks find the rows that were written with them.
 pub async fn marks_find_their_rows(store: &dyn FactStore) {
     let log = log(1, 1);
-    let marked = |n: u64, mark: u8| NewEntry { mark: Some(Mark::new([mark; 16])), ..full(log, n) };
-    commit(store, [marked(0, 1), full(log, 1), marked(2, 2)]).await.unwrap();
+    let marked = |n: u64, mark: u8| NewEntry {
+        mark: Some(Mark::new([mark; 16])),
+        ..full(log, n)
+    };
+    commit(store, [marked(0, 1), full(log, 1), marked(2, 2)])
+        .await
+        .unwrap();
     commit(store, [marked(3, 1)]).await.unwrap();
     let marks = [Mark::new([2; 16]), Mark::new([3; 16]), Mark::new([1; 16])];
     let place = |position| Some(Place { log, position });
-    assert_eq!(store.by_mark(&marks).await, Ok(vec![place(2), None, place(0)]));
+    assert_eq!(
+        store.by_mark(&marks).await,
+        Ok(vec![place(2), None, place(0)])
+    );
 }
 
 /// Side tables keep what is written, apart from each other and in order of the keys.
@@ -485,17 +654,48 @@ pub async fn side_tables_keep_rows_in_order(store: &dyn FactStore) {
         write(one, b"c", None),
         write(one, b"", Some(b"")),
     ];
-    store.commit(Batch { side, ..Batch::default() }).await.unwrap();
-    let key = |table, key: &[u8]| SideKey { table, key: key.to_vec() };
-    let keys = [key(two, b"b1"), key(two, b"b2"), key(one, b"b2"), key(one, b"c"), key(one, b"")];
+    store
+        .commit(Batch {
+            side,
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
+    let key = |table, key: &[u8]| SideKey {
+        table,
+        key: key.to_vec(),
+    };
+    let keys = [
+        key(two, b"b1"),
+        key(two, b"b2"),
+        key(one, b"b2"),
+        key(one, b"c"),
+        key(one, b""),
+    ];
     let values = store.side_get(&keys).await.unwrap();
-    let expected = [Some(b"other".to_vec()), None, Some(b"second".to_vec()), None, Some(vec![])];
+    let expected = [
+        Some(b"other".to_vec()),
+        None,
+        Some(b"second".to_vec()),
+        None,
+        Some(vec![]),
+    ];
     assert_eq!(values, expected);
 
     let scan = async |prefix: &[u8], after: Option<&[u8]>, limit| {
         let (prefix, after) = (prefix.to_vec(), after.map(<[u8]>::to_vec));
-        let rows = store.side_scan(SideRange { table: one, prefix, after, limit }).await.unwrap();
-        rows.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect::<Vec<_>>()
+        let rows = store
+            .side_scan(SideRange {
+                table: one,
+                prefix,
+                after,
+                limit,
+            })
+            .await
+            .unwrap();
+        rows.into_iter()
+            .map(|(key, _)| String::from_utf8(key).unwrap())
+            .collect::<Vec<_>>()
     };
     assert_eq!(scan(b"", None, 9).await, ["", "a", "b1", "b2"]);
     assert_eq!(scan(b"", Some(b""), 2).await, ["a", "b1"]);
@@ -509,10 +709,20 @@ pub async fn side_tables_keep_rows_in_order(store: &dyn FactStore) {
 /// Logs tell which positions are held, and how.
 pub async fn logs_tell_what_is_held(store: &dyn FactStore) {
     let (one, two) = (log(1, 1), log(2, 1));
-    commit(store, [full(two, 5), full(two, 4), full(two, 7)]).await.unwrap();
-    commit(store, [subtree(one, 4, 2), partial(one, 3, "a"), full(one, 2)]).await.unwrap();
+    commit(store, [full(two, 5), full(two, 4), full(two, 7)])
+        .await
+        .unwrap();
+    commit(
+        store,
+        [subtree(one, 4, 2), partial(one, 3, "a"), full(one, 2)],
+    )
+    .await
+    .unwrap();
     let logs = store.logs().await.unwrap();
-    assert_eq!(logs.iter().map(|held| held.log).collect::<Vec<_>>(), [one, two]);
+    assert_eq!(
+        logs.iter().map(|held| held.log).collect::<Vec<_>>(),
+        [one, two]
+    );
     assert_eq!(logs[0].full, set(&[(2, 3)]));
     assert_eq!(logs[0].partial, set(&[(3, 4)]));
     assert_eq!(logs[0].withheld, set(&[(4, 8)]));
@@ -523,9 +733,20 @@ pub async fn logs_tell_what_is_held(store: &dyn FactStore) {
 pub async fn the_journal_tells_what_was_received(store: &dyn FactStore) {
     let (one, two) = (log(1, 1), log(2, 1));
     let entries = [full(one, 0), full(two, 3), full(one, 1), withheld(one, 5)];
-    let done = store.commit(Batch { time: -7, ..batch(entries) }).await.unwrap();
+    let done = store
+        .commit(Batch {
+            time: -7,
+            ..batch(entries)
+        })
+        .await
+        .unwrap();
     assert_eq!(done.journal, 3);
-    let done = store.commit(Batch { time: 9, ..batch([full(one, 5), full(one, 2)]) }).await;
+    let done = store
+        .commit(Batch {
+            time: 9,
+            ..batch([full(one, 5), full(one, 2)])
+        })
+        .await;
     assert_eq!(done.unwrap().journal, 5);
     let journal = store.journal(0, 100).await.unwrap();
     let told: Vec<_> = journal
@@ -549,7 +770,11 @@ pub async fn the_journal_tells_what_was_received(store: &dyn FactStore) {
 pub async fn the_largest_facts_are_stored(store: &dyn FactStore) {
     let log = log(1, 1);
     let sizes = [10, 59_700, 59_700, 20, 30_000, 30_000, 30_000, 5];
-    let rows = || (0..).zip(sizes).map(|(n, size)| row(log, n, &sized_fact(&log, n, size)));
+    let rows = || {
+        (0..)
+            .zip(sizes)
+            .map(|(n, size)| row(log, n, &sized_fact(&log, n, size)))
+    };
     assert_eq!(commit(store, rows()).await, Ok([8, 0, 0]));
     let entries = scan_all(store, &log, 0).await;
     assert_eq!(entries.len(), 8);

@@ -70,7 +70,8 @@ impl FactReader for MemoryStore {
             for place in state.ids.get(id).into_iter().flatten() {
                 let row = state.row(*place)?;
                 let fuller = |found: &StoredRow| {
-                    row.as_ref().is_some_and(|row| row.row.state() > found.row.state())
+                    row.as_ref()
+                        .is_some_and(|row| row.row.state() > found.row.state())
                 };
                 if found.as_ref().is_none_or(fuller) {
                     found = row;
@@ -110,7 +111,8 @@ impl FactReader for MemoryStore {
     ) -> Result<Vec<(Subtree, TreeHash)>, StoreError> {
         let state = self.state();
         let run = state.run(log, range).take(ANSWER_ENTRIES_MAX);
-        run.map(|entry| Ok((entry.subtree()?, entry.hash()))).collect()
+        run.map(|entry| Ok((entry.subtree()?, entry.hash())))
+            .collect()
     }
 
     async fn query(
@@ -153,12 +155,18 @@ impl FactReader for MemoryStore {
 
     async fn side_get(&self, keys: &[SideKey]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let state = self.state();
-        Ok(keys.iter().map(|key| state.side.get(key).cloned()).collect())
+        Ok(keys
+            .iter()
+            .map(|key| state.side.get(key).cloned())
+            .collect())
     }
 
     async fn side_scan(&self, range: SideRange) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         let state = self.state();
-        let key = |key| SideKey { table: range.table, key };
+        let key = |key| SideKey {
+            table: range.table,
+            key,
+        };
         let start = match range.after {
             Some(after) if after >= range.prefix => Bound::Excluded(key(after)),
             _ => Bound::Included(key(range.prefix.clone())),
@@ -171,20 +179,32 @@ impl FactReader for MemoryStore {
                 break;
             }
             bytes += value.len();
-            rows.push((key.key.clone(), value.clone()));
+            let (key, value) = (key.key.clone(), value.clone());
+            rows.push((key, value));
         }
         Ok(rows)
     }
 
     async fn logs(&self) -> Result<Vec<HeldLog>, StoreError> {
         let state = self.state();
-        Ok(state.logs.iter().map(|(log, held)| held_log(*log, held)).collect())
+        Ok(state
+            .logs
+            .iter()
+            .map(|(log, held)| held_log(*log, held))
+            .collect())
     }
 
     async fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
         let limit = limit.min(ANSWER_ENTRIES_MAX);
-        Ok(self.state().journal.iter().skip(after).take(limit).cloned().collect())
+        Ok(self
+            .state()
+            .journal
+            .iter()
+            .skip(after)
+            .take(limit)
+            .cloned()
+            .collect())
     }
 }
 
@@ -213,7 +233,10 @@ impl State {
     fn write(&mut self, entries: Vec<&NewEntry>, change: Change, time: i64) {
         let first = self.journal.len();
         for new in entries {
-            let place = Place { log: new.log, position: new.position };
+            let place = Place {
+                log: new.log,
+                position: new.position,
+            };
             let held = self.logs.entry(new.log).or_default();
             let before = held.range(..=new.position).next_back();
             let replaced = before.filter(|(_, before)| before.range().end > new.position);
@@ -230,7 +253,10 @@ impl State {
         if let Entry::Row(row) = &new.entry {
             self.ids.entry(row.id()).or_default().insert(place);
             if let RowCore::Known(core) = row.core() {
-                self.keys.entry(core.conflict_key()).or_default().insert(place);
+                self.keys
+                    .entry(core.conflict_key())
+                    .or_default()
+                    .insert(place);
             }
         }
         if let Some(mark) = new.mark {
@@ -256,12 +282,18 @@ impl State {
         });
     }
 
-    fn overlapping_iter(&self, log: &LogId, range: Range<u64>) -> impl Iterator<Item = &StoredEntry> {
+    fn overlapping_iter(
+        &self,
+        log: &LogId,
+        range: Range<u64>,
+    ) -> impl Iterator<Item = &StoredEntry> {
         let held = self.logs.get(log);
         let before = held.and_then(|held| held.range(..range.start).next_back());
         let before = before.filter(|(_, entry)| entry.range().end > range.start);
         let range = range.start..range.end.max(range.start);
-        let inside = held.into_iter().flat_map(move |held| held.range(range.clone()));
+        let inside = held
+            .into_iter()
+            .flat_map(move |held| held.range(range.clone()));
         before.into_iter().chain(inside).map(|(_, entry)| entry)
     }
 
@@ -278,15 +310,23 @@ impl State {
     fn places(&self) -> impl Iterator<Item = Place> {
         let of_log = |(log, held): (&LogId, &BTreeMap<u64, StoredEntry>)| {
             let log = *log;
-            let rows = held.values().filter(|e| matches!(e.body, StoredBody::Row { .. }));
-            let places = rows.map(|entry| Place { log, position: entry.position });
+            let rows = held
+                .values()
+                .filter(|e| matches!(e.body, StoredBody::Row { .. }));
+            let places = rows.map(|entry| Place {
+                log,
+                position: entry.position,
+            });
             places.collect::<Vec<_>>()
         };
         self.logs.iter().flat_map(of_log)
     }
 
     fn row(&self, place: Place) -> Result<Option<StoredRow>, StoreError> {
-        let entry = self.logs.get(&place.log).and_then(|held| held.get(&place.position));
+        let entry = self
+            .logs
+            .get(&place.log)
+            .and_then(|held| held.get(&place.position));
         let Some(StoredBody::Row { id, bytes, .. }) = entry.map(|entry| &entry.body) else {
             return Ok(None);
         };
@@ -299,13 +339,22 @@ fn held_log(log: LogId, held: &BTreeMap<u64, StoredEntry>) -> HeldLog {
     let (mut full, mut partial, mut withheld) = Default::default();
     for entry in held.values() {
         let set: &mut PositionSet = match &entry.body {
-            StoredBody::Row { state: RowState::Full, .. } => &mut full,
+            StoredBody::Row {
+                state: RowState::Full,
+                ..
+            } => &mut full,
             StoredBody::Row { .. } => &mut partial,
             StoredBody::Withheld { .. } => &mut withheld,
         };
-        set.insert(entry.range()).expect("a plan lets nothing end above the largest tree");
+        set.insert(entry.range())
+            .expect("a plan lets nothing end above the largest tree");
     }
-    HeldLog { log, full, partial, withheld }
+    HeldLog {
+        log,
+        full,
+        partial,
+        withheld,
+    }
 }
 
 #[cfg(test)]

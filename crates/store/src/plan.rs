@@ -45,7 +45,9 @@ pub(crate) fn plan(entries: &[NewEntry], view: &impl View) -> Result<Plan, Store
     while let Some(first) = rest.first() {
         let (span, behind) = rest.split_at(span_length(entries, rest));
         let NewEntry { log, position, .. } = &entries[*first];
-        let end = span.last().map_or(*position, |last| range(&entries[*last]).end);
+        let end = span
+            .last()
+            .map_or(*position, |last| range(&entries[*last]).end);
         if view.is_free(log, *position..end) {
             plan.add.extend(span);
         } else {
@@ -244,7 +246,9 @@ fn is_better(new: &Entry, held: &StoredEntry, log: &LogId) -> Result<bool, Store
             };
             (same, better)
         }
-        (Entry::Row(new), StoredBody::Withheld { hash, .. }) => (leaf_hash(&new.id()) == *hash, true),
+        (Entry::Row(new), StoredBody::Withheld { hash, .. }) => {
+            (leaf_hash(&new.id()) == *hash, true)
+        }
         (Entry::Withheld { hash, .. }, _) => (held.hash() == *hash, false),
     };
     if same {

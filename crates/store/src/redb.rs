@@ -9,6 +9,7 @@ mod config;
 mod drain;
 mod engine;
 mod failure;
+mod file;
 mod group;
 mod held;
 mod journal;
@@ -55,12 +56,14 @@ pub struct RedbStore {
 
 impl fmt::Debug for RedbStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedbStore").field("config", self.inner.config()).finish_non_exhaustive()
+        f.debug_struct("RedbStore")
+            .field("config", self.inner.config())
+            .finish_non_exhaustive()
     }
 }
 
 impl RedbStore {
-    /// Opens the store in a file, and makes one where there is no file or an empty one. Blocks: after a crash the file
+    /// Opens the store in a file, and makes one where there is none. Blocks: after a crash the file
     /// is read as a whole.
     ///
     /// # Errors
@@ -70,8 +73,9 @@ impl RedbStore {
         Ok(Self::new(Inner::open(config)?, executor))
     }
 
-    /// Opens the store in something else than a file, such as the disk of a simulation. It is not opened again after a
-    /// failure.
+    /// Opens the store in something else than a file, such as the disk of a simulation; makes one where it is empty. It is
+    /// not opened again after a failure. A loss of power while it is made may leave what is `NotAStore`; in a file that
+    /// cannot happen.
     ///
     /// # Errors
     ///
@@ -86,7 +90,11 @@ impl RedbStore {
 
     fn new(inner: Inner, executor: Arc<dyn Executor>) -> Self {
         let room = inner.config().queue_bytes_max.max(BATCH_BYTES_MAX) / KIB + 1;
-        Self { inner: Arc::new(inner), executor, room: Arc::new(Semaphore::new(room)) }
+        Self {
+            inner: Arc::new(inner),
+            executor,
+            room: Arc::new(Semaphore::new(room)),
+        }
     }
 
     /// Writes the whole index and merges all segments that are worth it, which otherwise happens in the background.
@@ -108,7 +116,11 @@ impl RedbStore {
     /// As [`flush`](Self::flush); the file is closed all the same.
     pub async fn close(&self) -> Result<(), StoreError> {
         let flushed = self.flush().await;
-        self.run(|inner| Ok(inner.close())).await?;
+        let closed = |inner: &Inner| {
+            inner.close();
+            Ok(())
+        };
+        self.run(closed).await?;
         flushed
     }
 
@@ -199,7 +211,8 @@ impl FactReader for RedbStore {
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         let log = *log;
-        self.read(move |engine| engine.scan(&log, range, bytes_max)).await
+        self.read(move |engine| engine.scan(&log, range, bytes_max))
+            .await
     }
 
     async fn leaves(
@@ -218,7 +231,8 @@ impl FactReader for RedbStore {
         limit: usize,
     ) -> Result<Page, StoreError> {
         let query = query.clone();
-        self.read(move |engine| engine.query(&query, after, limit)).await
+        self.read(move |engine| engine.query(&query, after, limit))
+            .await
     }
 
     async fn by_key(&self, keys: &[ConflictKey]) -> Result<Vec<Vec<Place>>, StoreError> {

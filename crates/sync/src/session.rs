@@ -79,6 +79,8 @@ pub(crate) struct Session {
     loads: usize,
     mine: Option<MyRound>,
     theirs: Option<TheirRound>,
+    /// Requests for a round after the one that is open.
+    waiting: Vec<RequestId>,
     rounds_opened: u32,
     /// Facts and bytes of entries that were sent, and facts received, since the session began.
     facts_sent: u64,
@@ -190,6 +192,7 @@ impl Session {
             loads: 0,
             mine: None,
             theirs: None,
+            waiting: Vec::new(),
             rounds_opened: 0,
             facts_sent: 0,
             bytes_sent: 0,
@@ -203,14 +206,14 @@ impl Session {
         (self.facts_sent, self.facts_received)
     }
 
-    /// Opens a round, or joins the one that is open.
+    /// Opens a round, at once or when the one that is open has ended: that one may leave out what came since.
     pub(crate) fn start_round(
         &mut self,
         engine: &mut Engine,
         request: RequestId,
     ) -> Result<(), SyncError> {
-        if let Some(round) = &mut self.mine {
-            round.requests.push(request);
+        if self.mine.is_some() {
+            self.waiting.push(request);
             return Ok(());
         }
         self.open_round(engine, vec![request])
@@ -660,12 +663,12 @@ impl Session {
         }
         if mine.as_ref().is_some_and(|mine| mine.owed.is_done && mine.peer_is_done) {
             let Some(mine) = mine.take() else { return Ok(()) };
-            self.finish_round(engine, mine);
+            return self.finish_round(engine, mine);
         }
         Ok(())
     }
 
-    fn finish_round(&mut self, engine: &mut Engine, round: MyRound) {
+    fn finish_round(&mut self, engine: &mut Engine, round: MyRound) -> Result<(), SyncError> {
         let facts_sent = self.facts_sent - round.owed.facts_before;
         let answered = round.answered.unwrap_or(0) > 0;
         let report = RoundReport {
@@ -676,6 +679,12 @@ impl Session {
         for request in round.requests {
             engine.event(Event::CaughtUp { request, report });
         }
+        let requests = std::mem::take(&mut self.waiting);
+        let unnamed = |log: &LogId| !self.names.numbers.contains_key(log);
+        if !requests.is_empty() || self.offers(engine).iter().any(unnamed) {
+            return self.open_round(engine, requests);
+        }
+        Ok(())
     }
 }
 

@@ -532,6 +532,19 @@ pub async fn an_endpoint_dials_and_accepts_at_once(pair: Pair) {
     }
 }
 
+/// Closing what the peer has closed changes nothing: its reason stays.
+pub async fn a_close_behind_the_peers_keeps_the_peers_reason(pair: Pair) {
+    let (dialled, accepted) = pair.connect().await;
+    dialled.close(7, "first");
+    let peers = TransportError::ClosedByPeer {
+        code: 7,
+        reason: "first".into(),
+    };
+    assert_eq!(accepted.closed().await, peers);
+    accepted.close(8, "second");
+    assert_eq!(accepted.closed().await, peers);
+}
+
 /// Turns the suite into a module of tests: `conformance_tests!(name, "current_thread", pair)`,
 /// where `pair` is an async function without arguments that yields a fresh [`Pair`]. Needs tokio
 /// with `macros`, `rt` and `time`.
@@ -540,6 +553,7 @@ macro_rules! conformance_tests {
     ($module:ident, $flavor:literal, $pair:path) => {
         $crate::conformance_tests!(@cases $module, $flavor, $pair,
             a_close_arrives_with_code_and_reason
+            a_close_behind_the_peers_keeps_the_peers_reason
             a_closed_transport_tells_its_peers
             a_dropped_connection_is_closed
             a_dropped_half_ends_its_direction

@@ -1,16 +1,14 @@
 //! Copies of a whole store.
 
-use std::fs;
 use std::path::Path;
 
 use redb::{
-    Database, Durability, Key, ReadTransaction, ReadableTable as _,
-    TableDefinition, Value,
+    Database, Durability, Key, ReadTransaction, ReadableTable as _, TableDefinition, Value,
 };
 
 use super::config::RedbConfig;
-use super::drain::{open_database, sync_folder};
 use super::engine::{Engine, create_tables};
+use super::file;
 use super::read::side_key;
 use super::tables::{INDEX, JOURNAL, LOGS, MERGED, META, RUNS, SEGMENTS, SIDE};
 use crate::batch::{RESTORED_KEY, SideTable};
@@ -31,11 +29,13 @@ impl Engine {
 /// Copies a backup to a new file, which then says that it was restored.
 pub(super) fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
     if !from.is_file() {
-        return Err(StoreError::NotAStore { path: from.to_owned() });
+        return Err(StoreError::NotAStore {
+            path: from.to_owned(),
+        });
     }
     let mut config = RedbConfig::new(from);
     config.cache_bytes = CACHE_BYTES;
-    let engine = Engine::open(open_database(&config)?, &config)?;
+    let engine = Engine::open(file::open(&config)?, &config)?;
     copy(&engine.read()?, to, Kind::Restored)
 }
 
@@ -45,35 +45,27 @@ enum Kind {
     Restored,
 }
 
-/// Copies to a file that is no store before the last transaction, and is gone again when the copy fails.
 fn copy(from: &ReadTransaction, path: &Path, kind: Kind) -> Result<(), StoreError> {
-    if path.exists() {
-        return Err(StoreError::Exists { path: path.to_owned() });
-    }
-    let copied = copy_tables(from, path, kind);
-    if copied.is_err() {
-        // The first error is the one to tell; a remainder is not taken for a store.
-        let _ = fs::remove_file(path);
-    }
-    copied
-}
-
-fn copy_tables(from: &ReadTransaction, path: &Path, kind: Kind) -> Result<(), StoreError> {
     let mut config = RedbConfig::new(path);
     config.cache_bytes = CACHE_BYTES;
-    let to = open_database(&config)?;
-    copy_table(from, &to, LOGS)?;
-    copy_table(from, &to, MERGED)?;
-    copy_table(from, &to, RUNS)?;
-    copy_table(from, &to, SEGMENTS)?;
-    copy_table(from, &to, INDEX)?;
-    copy_table(from, &to, JOURNAL)?;
-    copy_table(from, &to, SIDE)?;
+    file::create(&config, |to| copy_tables(from, to, kind))?;
+    Ok(())
+}
+
+fn copy_tables(from: &ReadTransaction, to: &Database, kind: Kind) -> Result<(), StoreError> {
+    copy_table(from, to, LOGS)?;
+    copy_table(from, to, MERGED)?;
+    copy_table(from, to, RUNS)?;
+    copy_table(from, to, SEGMENTS)?;
+    copy_table(from, to, INDEX)?;
+    copy_table(from, to, JOURNAL)?;
+    copy_table(from, to, SIDE)?;
     let tx = to.begin_write()?;
     create_tables(&tx)?;
     if kind == Kind::Restored {
         let key = side_key(SideTable::STORE, RESTORED_KEY);
-        tx.open_table(SIDE)?.insert(key.as_slice(), [1].as_slice())?;
+        tx.open_table(SIDE)?
+            .insert(key.as_slice(), [1].as_slice())?;
     }
     {
         let mut meta = tx.open_table(META)?;
@@ -83,8 +75,7 @@ fn copy_tables(from: &ReadTransaction, path: &Path, kind: Kind) -> Result<(), St
         }
     }
     tx.commit()?;
-    drop(to);
-    sync_folder(path)
+    Ok(())
 }
 
 fn copy_table<K: Key + 'static, V: Value + 'static>(

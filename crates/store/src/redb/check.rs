@@ -84,7 +84,8 @@ impl Check {
             let (number, value) = row?;
             self.report.journal += 1;
             if number.value() != expected {
-                self.report.find(format_args!("journal entry {expected} is missing"));
+                self.report
+                    .find(format_args!("journal entry {expected} is missing"));
                 return Ok(());
             }
             match Record::from_bytes(expected, value.value()) {
@@ -97,15 +98,30 @@ impl Check {
 
     fn record(&mut self, number: u64, record: &Record) -> Result<(), StoreError> {
         let positions = || record.positions.clone();
-        let too_large = |error: causality_fact::PositionTooLarge| StoreError::corrupt(error.to_string());
-        self.received.entry(record.log).or_default().insert(positions()).map_err(too_large)?;
+        let too_large =
+            |error: causality_fact::PositionTooLarge| StoreError::corrupt(error.to_string());
+        self.received
+            .entry(record.log)
+            .or_default()
+            .insert(positions())
+            .map_err(too_large)?;
         if number > self.indexed {
-            self.pending.entry(record.log).or_default().insert(positions()).map_err(too_large)?;
+            self.pending
+                .entry(record.log)
+                .or_default()
+                .insert(positions())
+                .map_err(too_large)?;
             return Ok(());
         }
         for (position, mark) in &record.marks {
-            if self.index.get(&Digest::from(mark).at(record.log, *position))?.is_none() {
-                self.report.find(format_args!("the mark of position {position} is not in the index"));
+            if self
+                .index
+                .get(&Digest::from(mark).at(record.log, *position))?
+                .is_none()
+            {
+                self.report.find(format_args!(
+                    "the mark of position {position} is not in the index"
+                ));
             }
         }
         Ok(())
@@ -118,8 +134,12 @@ impl Check {
             let (number, first) = place_of(key.value());
             self.report.segments += 1;
             match (self.ledger.log(number), held.get_mut(number as usize)) {
-                (Some(log), Some(held)) => self.segment(number, log, held, (first, value.value()))?,
-                _ => self.report.find(format_args!("a segment is of log {number}, which there is not")),
+                (Some(log), Some(held)) => {
+                    self.segment(number, log, held, (first, value.value()))?
+                }
+                _ => self.report.find(format_args!(
+                    "a segment is of log {number}, which there is not"
+                )),
             }
         }
         for (number, held) in (0..).zip(&held) {
@@ -136,7 +156,10 @@ impl Check {
         (first, segment): (u64, &[u8]),
     ) -> Result<(), StoreError> {
         if held.end() > first {
-            self.report.find(format_args!("two segments hold position {first} of {}", name(&log)));
+            self.report.find(format_args!(
+                "two segments hold position {first} of {}",
+                name(&log)
+            ));
         }
         let mut run: Option<(u64, Run)> = None;
         for slot in slots(first, segment) {
@@ -176,29 +199,53 @@ impl Check {
             }
         };
         if row.state() != state {
-            self.report.find(format_args!("row {position} of {} is not {state:?}", name(&log)));
+            self.report.find(format_args!(
+                "row {position} of {} is not {state:?}",
+                name(&log)
+            ));
         }
-        if self.pending.get(&number).is_some_and(|pending| pending.contains(position)) {
+        if self
+            .pending
+            .get(&number)
+            .is_some_and(|pending| pending.contains(position))
+        {
             return Ok(());
         }
         for key in keys_of(&row, number, position) {
             if self.index.get(&key)?.is_none() {
-                self.report.find(format_args!("row {position} of {} is not in the index", name(&log)));
+                self.report.find(format_args!(
+                    "row {position} of {} is not in the index",
+                    name(&log)
+                ));
             }
         }
         Ok(())
     }
 
     fn compare_log(&mut self, number: u32, held: &Held) {
-        let log = self.ledger.log(number).map(|log| name(&log)).unwrap_or_default();
+        let log = self
+            .ledger
+            .log(number)
+            .map(|log| name(&log))
+            .unwrap_or_default();
         if self.ledger.held(number) != Some(held) {
-            self.report.find(format_args!("the segments of {log} are not those that its runs tell"));
+            self.report.find(format_args!(
+                "the segments of {log} are not those that its runs tell"
+            ));
         }
-        let levels = [Level::Withheld, RowState::Partial.into(), RowState::Full.into()];
+        let levels = [
+            Level::Withheld,
+            RowState::Partial.into(),
+            RowState::Full.into(),
+        ];
         let sets = levels.map(|level| held.positions(level).unwrap_or_default());
-        let all = sets.iter().fold(PositionSet::new(), |all, set| all.union(set));
+        let all = sets
+            .iter()
+            .fold(PositionSet::new(), |all, set| all.union(set));
         if self.received.remove(&number).unwrap_or_default() != all {
-            self.report.find(format_args!("the journal does not tell what is held of {log}"));
+            self.report.find(format_args!(
+                "the journal does not tell what is held of {log}"
+            ));
         }
     }
 }
@@ -210,5 +257,8 @@ fn set(held: &mut Held, run: Option<(u64, Run)>) {
 }
 
 fn name(log: &LogId) -> String {
-    format!("the log {:.8}/{:.8}/{:.8}", log.origin, log.compartment, log.lane)
+    format!(
+        "the log {:.8}/{:.8}/{:.8}",
+        log.origin, log.compartment, log.lane
+    )
 }

@@ -1,18 +1,16 @@
 //! The queue of commits, the job that empties it, and what happens when the file fails under it.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
-use redb::backends::FileBackend;
-use redb::{Builder, Database, StorageBackend};
+use redb::StorageBackend;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::config::RedbConfig;
-use super::engine::{Engine, Step};
+use super::engine::{self, Engine, Step};
 use super::failure::open_failed;
+use super::file::{self, builder};
 use crate::batch::{Batch, Committed};
 use crate::error::StoreError;
 
@@ -62,14 +60,22 @@ impl Inner {
     ) -> Result<Self, StoreError> {
         let engine = guarded(|| {
             let db = builder(&config).create_with_backend(backend);
-            Engine::open(db.map_err(|error| open_failed(error, &config.path))?, &config)
+            Engine::open(
+                db.map_err(|error| open_failed(error, &config.path))?,
+                &config,
+            )
         })?;
         Ok(Self::new(engine, config, false))
     }
 
     fn new(engine: Engine, config: RedbConfig, reopens: bool) -> Self {
         let slot = RwLock::new(Slot::Open(Box::new(engine)));
-        Self { config, reopens, slot, queue: Mutex::default() }
+        Self {
+            config,
+            reopens,
+            slot,
+            queue: Mutex::default(),
+        }
     }
 
     pub(super) fn config(&self) -> &RedbConfig {
@@ -135,9 +141,7 @@ impl Inner {
 
     /// The next batches for one transaction, and the flushes that wait; `None` once nothing is left to do.
     #[expect(clippy::type_complexity, reason = "two parts of the queue")]
-    fn next_work(
-        &self,
-    ) -> Option<(Vec<Pending>, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
+    fn next_work(&self) -> Option<(Vec<Pending>, Vec<oneshot::Sender<Result<(), StoreError>>>)> {
         let mut queue = self.queue();
         let (mut group, mut bytes) = (Vec::new(), 0);
         while bytes < self.config.group_bytes_max
@@ -243,40 +247,20 @@ pub(super) fn guarded<T>(job: impl FnOnce() -> Result<T, StoreError>) -> Result<
     catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        Err(StoreError::corrupt(text.unwrap_or("its pages contradict each other")))
+        Err(StoreError::corrupt(
+            text.unwrap_or("its pages contradict each other"),
+        ))
     })
 }
 
-fn builder(config: &RedbConfig) -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(config.cache_bytes);
-    builder.set_check_integrity_on_open(config.verify_on_open);
-    builder
-}
-
+/// Opens the file, or makes it.
 fn open_file(config: &RedbConfig) -> Result<Engine, StoreError> {
-    guarded(|| Engine::open(open_database(config)?, config))
-}
-
-/// Opens or makes the file, and makes sure that the folder remembers it.
-pub(super) fn open_database(config: &RedbConfig) -> Result<Database, StoreError> {
-    let path = &config.path;
-    let is_new = !path.exists();
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
-    let db = FileBackend::new(file).and_then(|file| builder(config).create_with_backend(file));
-    let db = db.map_err(|error| open_failed(error, path))?;
-    if is_new {
-        sync_folder(path)?;
-    }
-    Ok(db)
-}
-
-/// Makes the entry of a new file durable, where the system allows to.
-pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if cfg!(unix) {
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
+    guarded(|| {
+        let db = if config.path.exists() {
+            file::open(config)?
+        } else {
+            file::create(config, engine::create)?
+        };
+        Engine::open(db, config)
+    })
 }

@@ -66,7 +66,10 @@ impl Engine {
         let gained = vec![merge::DUE_BYTES; ledger.log_count()];
         Ok(Self {
             db,
-            writer: Mutex::new(Writer { ledger: ledger.clone(), gained }),
+            writer: Mutex::new(Writer {
+                ledger: ledger.clone(),
+                gained,
+            }),
             shared: Mutex::new(Shared { ledger, overlay }),
         })
     }
@@ -153,7 +156,10 @@ impl Engine {
     /// Merges small segments of one log that has gained enough.
     pub(super) fn merge_step(&self) -> Result<Step, StoreError> {
         let mut writer = lock(&self.writer);
-        let due = writer.gained.iter().position(|bytes| *bytes >= merge::DUE_BYTES);
+        let due = writer
+            .gained
+            .iter()
+            .position(|bytes| *bytes >= merge::DUE_BYTES);
         let Some(log) = due else {
             return Ok(Step::NothingToDo);
         };
@@ -178,7 +184,10 @@ impl Engine {
     /// Whether a background step has something to do that is worth it.
     pub(super) fn is_due(&self, config: &RedbConfig) -> bool {
         self.index_is_due(config)
-            || lock(&self.writer).gained.iter().any(|bytes| *bytes >= merge::DUE_BYTES)
+            || lock(&self.writer)
+                .gained
+                .iter()
+                .any(|bytes| *bytes >= merge::DUE_BYTES)
     }
 
     /// Whether it is worth it to write the index.
@@ -195,7 +204,10 @@ impl Engine {
         // First the overlay: what leaves it meanwhile is in the table by then.
         let mut found: Vec<Vec<_>> = {
             let shared = self.shared();
-            ranges.iter().map(|range| shared.overlay.range(range).collect()).collect()
+            ranges
+                .iter()
+                .map(|range| shared.overlay.range(range).collect())
+                .collect()
         };
         let index = self.read()?.open_table(INDEX)?;
         for (range, keys) in ranges.iter().zip(&mut found) {
@@ -216,7 +228,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Makes the transaction durable with the next one that is; until then it may be lost, not torn.
 fn lazily(tx: &mut WriteTransaction) -> Result<(), StoreError> {
-    tx.set_durability(Durability::None).map_err(|error| StoreError::corrupt(error.to_string()))
+    tx.set_durability(Durability::None)
+        .map_err(|error| StoreError::corrupt(error.to_string()))
 }
 
 fn write(
@@ -226,15 +239,21 @@ fn write(
     config: &RedbConfig,
 ) -> Result<(Vec<Result<Committed, StoreError>>, Change), StoreError> {
     let mut group = Group::new(tx, ledger, config.logs_max)?;
-    let results: Result<Vec<_>, StoreError> = batches.iter().map(|batch| group.add(batch)).collect();
+    let results: Result<Vec<_>, StoreError> =
+        batches.iter().map(|batch| group.add(batch)).collect();
     Ok((results?, group.finish()?))
 }
 
 /// Checks that the database is a store of a format that is known; makes it one when it is empty.
 fn prepare(db: &Database, config: &RedbConfig) -> Result<(), StoreError> {
-    let not_a_store = || StoreError::NotAStore { path: config.path.clone() };
+    let not_a_store = || StoreError::NotAStore {
+        path: config.path.clone(),
+    };
     let tx = db.begin_read()?;
-    let tables: Vec<_> = tx.list_tables()?.map(|table| table.name().to_owned()).collect();
+    let tables: Vec<_> = tx
+        .list_tables()?
+        .map(|table| table.name().to_owned())
+        .collect();
     if tables.is_empty() {
         return create(db);
     }
@@ -244,13 +263,16 @@ fn prepare(db: &Database, config: &RedbConfig) -> Result<(), StoreError> {
     let meta = tx.open_table(META).map_err(|_| not_a_store())?;
     let found = meta.get(META_FORMAT)?.ok_or_else(not_a_store)?.value();
     if found > FORMAT {
-        return Err(StoreError::Newer { found, supported: FORMAT });
+        return Err(StoreError::Newer {
+            found,
+            supported: FORMAT,
+        });
     }
     Ok(())
 }
 
 /// Makes the tables of an empty store.
-fn create(db: &Database) -> Result<(), StoreError> {
+pub(super) fn create(db: &Database) -> Result<(), StoreError> {
     let tx = db.begin_write()?;
     create_tables(&tx)?;
     tx.open_table(META)?.insert(META_FORMAT, FORMAT)?;
@@ -284,19 +306,29 @@ fn keys_behind(
         let log = ledger
             .log(record.log)
             .ok_or_else(|| StoreError::corrupt("the journal names a log that there is not"))?;
-        keys.extend(record.marks.iter().map(|(at, mark)| Digest::from(mark).at(record.log, *at)));
-        each_segment(&segments, record.log, record.positions.clone(), |first, segment| {
-            for slot in slots(first, segment) {
-                let slot = slot?;
-                if record.positions.contains(&slot.position)
-                    && let Body::Row { id, row, .. } = slot.body
-                {
-                    let row = parse(slot.position, id, row, log.origin)?;
-                    keys.extend(keys_of(&row, record.log, slot.position));
+        keys.extend(
+            record
+                .marks
+                .iter()
+                .map(|(at, mark)| Digest::from(mark).at(record.log, *at)),
+        );
+        each_segment(
+            &segments,
+            record.log,
+            record.positions.clone(),
+            |first, segment| {
+                for slot in slots(first, segment) {
+                    let slot = slot?;
+                    if record.positions.contains(&slot.position)
+                        && let Body::Row { id, row, .. } = slot.body
+                    {
+                        let row = parse(slot.position, id, row, log.origin)?;
+                        keys.extend(keys_of(&row, record.log, slot.position));
+                    }
                 }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
     }
     Ok(keys)
 }
@@ -311,5 +343,7 @@ pub(super) fn keys_of(
         RowCore::Known(core) => Some(Digest::from(&core.conflict_key()).at(log, position)),
         RowCore::Unsupported(_) => None,
     };
-    [Digest::from(&row.id()).at(log, position)].into_iter().chain(conflict)
+    [Digest::from(&row.id()).at(log, position)]
+        .into_iter()
+        .chain(conflict)
 }

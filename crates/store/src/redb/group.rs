@@ -51,7 +51,10 @@ impl Change {
 
 impl View for Group<'_> {
     fn is_free(&self, log: &LogId, range: Range<u64>) -> bool {
-        let held = self.ledger.number(log).and_then(|number| self.ledger.held(number));
+        let held = self
+            .ledger
+            .number(log)
+            .and_then(|number| self.ledger.held(number));
         held.is_none_or(|held| held.is_free(range))
     }
 
@@ -93,7 +96,10 @@ impl<'a> Group<'a> {
     }
 
     /// Adds a batch. The inner error refuses it, and nothing of it is written; the outer one breaks the transaction.
-    pub(super) fn add(&mut self, batch: &Batch) -> Result<Result<Committed, StoreError>, StoreError> {
+    pub(super) fn add(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<Result<Committed, StoreError>, StoreError> {
         let plan = match self.plan(batch) {
             Ok(plan) => plan,
             Err(error) if error.is_of_the_disk() => return Err(error),
@@ -109,7 +115,10 @@ impl<'a> Group<'a> {
             let log = self.log_number(span.log)?;
             self.note(log, &span, answer::Change::Upgraded, batch.time)?;
         }
-        batch.side.iter().try_for_each(|write| self.write_side(write))?;
+        batch
+            .side
+            .iter()
+            .try_for_each(|write| self.write_side(write))?;
         Ok(Ok(Committed {
             added: plan.add.len() as u64,
             upgraded: plan.upgrade.len() as u64,
@@ -131,9 +140,16 @@ impl<'a> Group<'a> {
 
     fn plan(&self, batch: &Batch) -> Result<Plan, StoreError> {
         let plan = plan(&batch.entries, self)?;
-        let mut logs: Vec<_> = plan.add.iter().map(|index| batch.entries[*index].log).collect();
+        let mut logs: Vec<_> = plan
+            .add
+            .iter()
+            .map(|index| batch.entries[*index].log)
+            .collect();
         logs.dedup();
-        let new = logs.iter().filter(|log| self.ledger.number(log).is_none()).count();
+        let new = logs
+            .iter()
+            .filter(|log| self.ledger.number(log).is_none())
+            .count();
         if new > 0 {
             let logs = self.ledger.log_count() + new;
             StoreError::check_limit("number of logs", logs, self.logs_max)?;
@@ -162,7 +178,8 @@ impl<'a> Group<'a> {
         let mut bytes = 0;
         for (first, segment) in packer.finish() {
             bytes += segment.len();
-            self.segments.insert(&place_key(log, first), segment.as_slice())?;
+            self.segments
+                .insert(&place_key(log, first), segment.as_slice())?;
         }
         if at_end {
             self.change.gained.push((log, bytes));
@@ -186,7 +203,8 @@ impl<'a> Group<'a> {
             let (these, rest) = upgrade.split_at(upgrade.partition_point(inside).max(1));
             self.segments.remove(&place_key(log, start))?;
             for (first, segment) in repack(&held, entries, these) {
-                self.segments.insert(&place_key(log, first), segment.as_slice())?;
+                self.segments
+                    .insert(&place_key(log, first), segment.as_slice())?;
             }
             upgrade = rest;
         }
@@ -195,10 +213,15 @@ impl<'a> Group<'a> {
 
     fn segment_at(&self, log: u32, position: u64) -> Result<(u64, Vec<u8>), StoreError> {
         let mut found = None;
-        each_segment(&self.segments, log, position..position + 1, |first, segment| {
-            found = Some((first, segment.to_vec()));
-            Ok(ControlFlow::Break(()))
-        })?;
+        each_segment(
+            &self.segments,
+            log,
+            position..position + 1,
+            |first, segment| {
+                found = Some((first, segment.to_vec()));
+                Ok(ControlFlow::Break(()))
+            },
+        )?;
         found.ok_or_else(|| StoreError::corrupt(format!("no segment has position {position}")))
     }
 
@@ -216,7 +239,9 @@ impl<'a> Group<'a> {
                 self.change.keys.extend(keys_of(row, log, new.position));
             }
             if let Some(mark) = &new.mark {
-                self.change.keys.push(Digest::from(mark).at(log, new.position));
+                self.change
+                    .keys
+                    .push(Digest::from(mark).at(log, new.position));
                 marks.push((new.position, *mark));
             }
         }
@@ -225,8 +250,15 @@ impl<'a> Group<'a> {
         }
         self.ledger.journal += 1;
         let positions = span.positions.clone();
-        let record = Record { time, log, positions, change, marks };
-        self.journal.insert(self.ledger.journal, record.to_bytes().as_slice())?;
+        let record = Record {
+            time,
+            log,
+            positions,
+            change,
+            marks,
+        };
+        self.journal
+            .insert(self.ledger.journal, record.to_bytes().as_slice())?;
         Ok(())
     }
 
@@ -266,7 +298,11 @@ fn spans<'a>(entries: &'a [NewEntry], planned: &[usize]) -> Vec<Span<'a>> {
                 last.positions.end = positions.end;
                 last.entries.push(new);
             }
-            _ => spans.push(Span { log: new.log, positions, entries: vec![new] }),
+            _ => spans.push(Span {
+                log: new.log,
+                positions,
+                entries: vec![new],
+            }),
         }
     }
     spans

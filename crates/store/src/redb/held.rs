@@ -22,7 +22,9 @@ impl Level {
     }
 
     pub(super) fn from_code(code: u8) -> Option<Self> {
-        [Self::Withheld, Self::Partial, Self::Full].get(usize::from(code)).copied()
+        [Self::Withheld, Self::Partial, Self::Full]
+            .get(usize::from(code))
+            .copied()
     }
 }
 
@@ -115,8 +117,8 @@ impl Held {
         Ok(set)
     }
 
-    /// The runs in order.
-    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, Run)> {
+    #[cfg(test)]
+    fn runs(&self) -> impl Iterator<Item = (u64, Run)> {
         self.runs.iter().map(|(start, run)| (*start, *run))
     }
 }

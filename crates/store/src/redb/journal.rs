@@ -22,7 +22,10 @@ impl Record {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let Range { start, end } = self.positions;
         let mut to = Encoder::new();
-        to.int(self.time).uint(self.log.into()).uint(start).uint(end - start);
+        to.int(self.time)
+            .uint(self.log.into())
+            .uint(start)
+            .uint(end - start);
         to.u8(self.change as u8).length(self.marks.len());
         for (position, mark) in &self.marks {
             to.uint(position - start).raw(mark.as_bytes());
@@ -44,14 +47,26 @@ impl Record {
         let change = match from.u8()? {
             0 => Change::Added,
             1 => Change::Upgraded,
-            code => return Err(DecodeError::UnknownCode { at, what: "change", code }),
+            code => {
+                return Err(DecodeError::UnknownCode {
+                    at,
+                    what: "change",
+                    code,
+                });
+            }
         };
         let mut marks = Vec::new();
         for _ in 0..from.length("number of marks", BATCH_ENTRIES_MAX)? {
             let offset = from.length("position of a mark", count as usize)? as u64;
             marks.push((start + offset, Mark::new(from.array()?)));
         }
-        Ok(Self { time, log, positions: start..start + count, change, marks })
+        Ok(Self {
+            time,
+            log,
+            positions: start..start + count,
+            change,
+            marks,
+        })
     }
 }
 
@@ -61,9 +76,18 @@ mod tests {
 
     #[test]
     fn a_record_survives_its_bytes_and_others_are_refused() {
-        let marks = vec![(1_000_000, Mark::new([3; 16])), (1_000_004, Mark::new([4; 16]))];
+        let marks = vec![
+            (1_000_000, Mark::new([3; 16])),
+            (1_000_004, Mark::new([4; 16])),
+        ];
         let positions = 1_000_000..1_000_005;
-        let record = Record { time: -5, log: 300, positions, change: Change::Upgraded, marks };
+        let record = Record {
+            time: -5,
+            log: 300,
+            positions,
+            change: Change::Upgraded,
+            marks,
+        };
         let bytes = record.to_bytes();
         assert_eq!(Record::from_bytes(1, &bytes), Ok(record));
         for length in 0..bytes.len() {

@@ -28,7 +28,11 @@ pub(super) enum Edit {
     /// The next log.
     Log(LogId),
     /// Positions of a log that are held at a level.
-    Held { log: u32, range: Range<u64>, level: Level },
+    Held {
+        log: u32,
+        range: Range<u64>,
+        level: Level,
+    },
 }
 
 impl Ledger {
@@ -44,7 +48,9 @@ impl Ledger {
         for row in tx.open_table(RUNS)?.iter()? {
             let (key, value) = row?;
             let ((log, start), (end, code)) = (place_of(key.value()), value.value());
-            let run = Level::from_code(code).filter(|_| end > start).map(|level| Run { end, level });
+            let run = Level::from_code(code)
+                .filter(|_| end > start)
+                .map(|level| Run { end, level });
             let log = ledger.logs.get_mut(log as usize);
             let (Some((_, held)), Some(run)) = (log, run) else {
                 return Err(StoreError::corrupt(format!("the run at position {start}")));
@@ -62,7 +68,9 @@ impl Ledger {
             Edit::Log(id) => self.add_log(*id),
             Edit::Held { log, range, level } => {
                 if let Some((_, held)) = self.logs.get_mut(*log as usize) {
-                    held.set(range.clone(), *level, &mut |start, run| changed(*log, start, run));
+                    held.set(range.clone(), *level, &mut |start, run| {
+                        changed(*log, start, run)
+                    });
                 }
             }
         }

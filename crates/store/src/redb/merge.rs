@@ -25,7 +25,10 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Nothing was changed, and it is not tried again until the log grows.
-    pub(super) const GIVEN_UP: Self = Self { changed: false, finished: true };
+    pub(super) const GIVEN_UP: Self = Self {
+        changed: false,
+        finished: true,
+    };
 }
 
 /// Joins small segments of a log from where the last step ended.
@@ -60,7 +63,10 @@ pub(super) fn merge(tx: &WriteTransaction, log: u32) -> Result<Outcome, StoreErr
     if next != from {
         merged.insert(log, next)?;
     }
-    Ok(Outcome { changed: next != from, finished })
+    Ok(Outcome {
+        changed: next != from,
+        finished,
+    })
 }
 
 /// Segments without a gap between them that fit into one.

@@ -70,7 +70,11 @@ impl Engine {
         self.run(log, range, |slot| {
             leaves.push(slot.leaf()?);
             let full = leaves.len() >= ANSWER_ENTRIES_MAX;
-            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            Ok(if full {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
         })?;
         Ok(leaves)
     }
@@ -114,7 +118,9 @@ impl Engine {
             let shared = self.shared();
             let wanted = |(log, _): &(LogId, u32)| {
                 query.origin.is_none_or(|origin| origin == log.origin)
-                    && query.compartment.is_none_or(|wanted| wanted == log.compartment)
+                    && query
+                        .compartment
+                        .is_none_or(|wanted| wanted == log.compartment)
                     && after.is_none_or(|after| after.log <= *log)
             };
             shared.ledger.in_order().filter(wanted).collect()
@@ -167,29 +173,44 @@ impl Engine {
     ) -> Result<ControlFlow<()>, StoreError> {
         let segments = self.read()?.open_table(SEGMENTS)?;
         let mut flow = ControlFlow::Continue(());
-        each_segment(&segments, number, from..POSITION_MAX + 1, |first, segment| {
-            for slot in slots(first, segment) {
-                let slot = slot?;
-                if slot.position >= from
-                    && let Some(row) = Found::of(&slot, log)
-                    && answer.take(row)?.is_break()
-                {
-                    flow = ControlFlow::Break(());
-                    return Ok(flow);
+        each_segment(
+            &segments,
+            number,
+            from..POSITION_MAX + 1,
+            |first, segment| {
+                for slot in slots(first, segment) {
+                    let slot = slot?;
+                    if slot.position >= from
+                        && let Some(row) = Found::of(&slot, log)
+                        && answer.take(row)?.is_break()
+                    {
+                        flow = ControlFlow::Break(());
+                        return Ok(flow);
+                    }
                 }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
         Ok(flow)
     }
 
     pub(super) fn by_key(&self, keys: &[ConflictKey]) -> Result<Vec<Vec<Place>>, StoreError> {
-        let ranges: Vec<_> = keys.iter().map(|key| Digest::from(key).everywhere()).collect();
-        Ok(self.index_keys(&ranges)?.iter().map(|keys| self.places(keys)).collect())
+        let ranges: Vec<_> = keys
+            .iter()
+            .map(|key| Digest::from(key).everywhere())
+            .collect();
+        Ok(self
+            .index_keys(&ranges)?
+            .iter()
+            .map(|keys| self.places(keys))
+            .collect())
     }
 
     pub(super) fn by_mark(&self, marks: &[Mark]) -> Result<Vec<Option<Place>>, StoreError> {
-        let ranges: Vec<_> = marks.iter().map(|mark| Digest::from(mark).everywhere()).collect();
+        let ranges: Vec<_> = marks
+            .iter()
+            .map(|mark| Digest::from(mark).everywhere())
+            .collect();
         let first = |keys: &Vec<_>| self.places(keys).first().copied();
         Ok(self.index_keys(&ranges)?.iter().map(first).collect())
     }
@@ -215,11 +236,20 @@ impl Engine {
         keys.iter().map(get).collect()
     }
 
-    pub(super) fn side_scan(&self, range: &SideRange) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    #[expect(clippy::type_complexity, reason = "a list of keys and values")]
+    pub(super) fn side_scan(
+        &self,
+        range: &SideRange,
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
         let side = self.read()?.open_table(SIDE)?;
         let prefix = side_key(range.table, &range.prefix);
-        let after = range.after.as_ref().map(|after| side_key(range.table, after));
-        let start = after.clone().map_or(prefix.clone(), |after| after.max(prefix.clone()));
+        let after = range
+            .after
+            .as_ref()
+            .map(|after| side_key(range.table, after));
+        let start = after
+            .clone()
+            .map_or(prefix.clone(), |after| after.max(prefix.clone()));
         let (mut rows, mut bytes) = (Vec::new(), 0);
         for row in side.range(start.as_slice()..)? {
             let (key, value) = row?;
@@ -230,7 +260,8 @@ impl Engine {
             }
             if after.as_deref() != Some(key) {
                 bytes += value.value().len();
-                rows.push((key[1..].to_vec(), value.value().to_vec()));
+                let (key, value) = (key[1..].to_vec(), value.value().to_vec());
+                rows.push((key, value));
             }
         }
         Ok(rows)
@@ -240,13 +271,19 @@ impl Engine {
         self.shared().ledger.held_logs()
     }
 
-    pub(super) fn journal(&self, after: u64, limit: usize) -> Result<Vec<JournalEntry>, StoreError> {
+    pub(super) fn journal(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<JournalEntry>, StoreError> {
         let last = self.shared().ledger.journal;
         let journal = self.read()?.open_table(JOURNAL)?;
         let Some(first) = after.checked_add(1).filter(|first| *first <= last) else {
             return Ok(Vec::new());
         };
-        let rows = journal.range(first..=last)?.take(limit.min(ANSWER_ENTRIES_MAX));
+        let rows = journal
+            .range(first..=last)?
+            .take(limit.min(ANSWER_ENTRIES_MAX));
         rows.map(|row| {
             let (number, value) = row?;
             self.journal_entry(number.value(), value.value())
@@ -255,10 +292,23 @@ impl Engine {
     }
 
     fn journal_entry(&self, number: u64, bytes: &[u8]) -> Result<JournalEntry, StoreError> {
-        let Record { time, log, positions, change, .. } = Record::from_bytes(number, bytes)?;
+        let Record {
+            time,
+            log,
+            positions,
+            change,
+            ..
+        } = Record::from_bytes(number, bytes)?;
         let log = self.shared().ledger.log(log);
-        let log = log.ok_or_else(|| StoreError::corrupt("the journal names a log that there is not"))?;
-        Ok(JournalEntry { number, time, log, positions, change })
+        let log =
+            log.ok_or_else(|| StoreError::corrupt("the journal names a log that there is not"))?;
+        Ok(JournalEntry {
+            number,
+            time,
+            log,
+            positions,
+            change,
+        })
     }
 }
 
@@ -280,7 +330,13 @@ struct Answer<'a> {
 impl<'a> Answer<'a> {
     fn new(query: &'a FactQuery, limit: usize) -> Self {
         let limit = limit.clamp(1, QUERY_ROWS_MAX);
-        Self { query, limit, page: Page::default(), bytes: 0, work: 0 }
+        Self {
+            query,
+            limit,
+            page: Page::default(),
+            bytes: 0,
+            work: 0,
+        }
     }
 
     /// Looks at a row; breaks, without having looked, when the page is full.
@@ -314,23 +370,30 @@ impl<'a> Snapshot<'a> {
 
     fn row(&self, place: Place) -> Result<Option<Found>, StoreError> {
         let number = self.engine.shared().ledger.number(&place.log);
-        number.map_or(Ok(None), |number| self.row_at(number, place.position, place.log))
+        number.map_or(Ok(None), |number| {
+            self.row_at(number, place.position, place.log)
+        })
     }
 
     fn row_at(&self, number: u32, position: u64, log: LogId) -> Result<Option<Found>, StoreError> {
         let mut found = None;
-        each_segment(&self.segments, number, position..position + 1, |first, segment| {
-            for slot in slots(first, segment) {
-                let slot = slot?;
-                if slot.position == position {
-                    found = Found::of(&slot, log);
+        each_segment(
+            &self.segments,
+            number,
+            position..position + 1,
+            |first, segment| {
+                for slot in slots(first, segment) {
+                    let slot = slot?;
+                    if slot.position == position {
+                        found = Found::of(&slot, log);
+                    }
+                    if slot.end() > position {
+                        break;
+                    }
                 }
-                if slot.end() > position {
-                    break;
-                }
-            }
-            Ok(ControlFlow::Break(()))
-        })?;
+                Ok(ControlFlow::Break(()))
+            },
+        )?;
         Ok(found)
     }
 }
@@ -349,14 +412,25 @@ impl Found {
         let Body::Row { id, state, row } = slot.body else {
             return None;
         };
-        let place = Place { log, position: slot.position };
-        Some(Self { place, id, state, bytes: row.to_vec() })
+        let place = Place {
+            log,
+            position: slot.position,
+        };
+        Some(Self {
+            place,
+            id,
+            state,
+            bytes: row.to_vec(),
+        })
     }
 
     fn parse(self) -> Result<StoredRow, StoreError> {
         let origin: DomainId = self.place.log.origin;
         let row = parse(self.place.position, self.id, &self.bytes, origin)?;
-        Ok(StoredRow { place: self.place, row })
+        Ok(StoredRow {
+            place: self.place,
+            row,
+        })
     }
 }
 
@@ -371,7 +445,9 @@ pub(super) fn each_segment(
         return Ok(());
     }
     let (log_start, wanted) = (place_key(log, 0), place_key(log, range.start));
-    let before = segments.range::<&[u8; PLACE_BYTES]>(&log_start..=&wanted)?.next_back();
+    let before = segments
+        .range::<&[u8; PLACE_BYTES]>(&log_start..=&wanted)?
+        .next_back();
     let start = match before {
         Some(row) => *row?.0.value(),
         None => wanted,

@@ -1,7 +1,8 @@
 //! Segments: runs of neighbouring entries of a log in one value (`docs/src/spec/store.md`, section "Segments").
 
 use causality_fact::{
-    BLOCK_LEVEL, DecodeError, Decoder, Encoder, Entry, FactId, ROW_BYTES_MAX, RowState, Subtree, TreeHash, leaf_hash,
+    BLOCK_LEVEL, DecodeError, Decoder, Encoder, Entry, FactId, ROW_BYTES_MAX, RowState, Subtree,
+    TreeHash, leaf_hash,
 };
 
 use super::held::Level;
@@ -23,8 +24,15 @@ pub(super) struct Slot<'a> {
 /// What stands in it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Body<'a> {
-    Row { id: FactId, state: RowState, row: &'a [u8] },
-    Withheld { level: u8, hash: TreeHash },
+    Row {
+        id: FactId,
+        state: RowState,
+        row: &'a [u8],
+    },
+    Withheld {
+        level: u8,
+        hash: TreeHash,
+    },
 }
 
 impl Slot<'_> {
@@ -49,21 +57,35 @@ impl Slot<'_> {
             Body::Withheld { level, hash } => (level, hash),
         };
         let subtree = Subtree::new(self.position, level);
-        Ok((subtree.map_err(|error| StoreError::corrupt(error.to_string()))?, hash))
+        Ok((
+            subtree.map_err(|error| StoreError::corrupt(error.to_string()))?,
+            hash,
+        ))
     }
 
     pub(super) fn to_stored(self) -> StoredEntry {
         let body = match self.body {
-            Body::Row { id, state, row } => StoredBody::Row { id, state, bytes: row.to_vec() },
+            Body::Row { id, state, row } => StoredBody::Row {
+                id,
+                state,
+                bytes: row.to_vec(),
+            },
             Body::Withheld { level, hash } => StoredBody::Withheld { level, hash },
         };
-        StoredEntry { position: self.position, body }
+        StoredEntry {
+            position: self.position,
+            body,
+        }
     }
 }
 
 /// Walks the entries of a segment whose first position is `first`; ends after an error.
 pub(super) fn slots(first: u64, segment: &[u8]) -> Slots<'_> {
-    Slots { position: first, segment, at: 0 }
+    Slots {
+        position: first,
+        segment,
+        at: 0,
+    }
 }
 
 /// The walk.
@@ -78,13 +100,20 @@ impl<'a> Iterator for Slots<'a> {
     type Item = Result<Slot<'a>, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.segment.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let rest = self
+            .segment
+            .get(self.at..)
+            .filter(|rest| !rest.is_empty())?;
         let mut from = Decoder::new(rest);
         match read(&mut from) {
             Ok(body) => {
                 let length = from.at();
                 self.at += length;
-                let slot = Slot { position: self.position, body, bytes: &rest[..length] };
+                let slot = Slot {
+                    position: self.position,
+                    body,
+                    bytes: &rest[..length],
+                };
                 self.position = slot.end();
                 Some(Ok(slot))
             }
@@ -112,7 +141,11 @@ fn read<'a>(from: &mut Decoder<'a>) -> Result<Body<'a>, DecodeError> {
             let hash = TreeHash::new(from.array()?);
             Ok(Body::Withheld { level, hash })
         }
-        None => Err(DecodeError::UnknownCode { at: 0, what: "kind of entry", code }),
+        None => Err(DecodeError::UnknownCode {
+            at: 0,
+            what: "kind of entry",
+            code,
+        }),
     }
 }
 
@@ -143,7 +176,8 @@ impl Packer {
 
     /// Adds an entry of another segment.
     pub(super) fn slot(&mut self, slot: &Slot<'_>) {
-        self.room(slot.position, slot.end(), slot.bytes.len()).raw(slot.bytes);
+        self.room(slot.position, slot.end(), slot.bytes.len())
+            .raw(slot.bytes);
     }
 
     /// The segments with their first positions.

@@ -22,9 +22,11 @@ pub(super) const LOGS: TableDefinition<'_, u32, &[u8; 64]> = TableDefinition::ne
 /// From a log to where its merge of small segments goes on.
 pub(super) const MERGED: TableDefinition<'_, u32, u64> = TableDefinition::new("merged");
 /// From the place where a run of one level starts to its end and level.
-pub(super) const RUNS: TableDefinition<'_, &[u8; PLACE_BYTES], (u64, u8)> = TableDefinition::new("runs");
+pub(super) const RUNS: TableDefinition<'_, &[u8; PLACE_BYTES], (u64, u8)> =
+    TableDefinition::new("runs");
 /// From the place of its first entry to a segment.
-pub(super) const SEGMENTS: TableDefinition<'_, &[u8; PLACE_BYTES], &[u8]> = TableDefinition::new("segments");
+pub(super) const SEGMENTS: TableDefinition<'_, &[u8; PLACE_BYTES], &[u8]> =
+    TableDefinition::new("segments");
 /// The set of index keys.
 pub(super) const INDEX: TableDefinition<'_, &[u8; INDEX_BYTES], ()> = TableDefinition::new("index");
 /// From its number to an entry of the journal.
@@ -59,7 +61,10 @@ impl From<&ConflictKey> for Digest {
 
 impl From<&Mark> for Digest {
     fn from(mark: &Mark) -> Self {
-        Self { kind: 3, bytes: *mark.as_bytes() }
+        Self {
+            kind: 3,
+            bytes: *mark.as_bytes(),
+        }
     }
 }
 
@@ -122,14 +127,28 @@ mod tests {
 
     #[test]
     fn keys_are_ordered_as_places_and_survive() {
-        let places = [(0, 0), (0, 255), (0, 256), (0, POSITION_MAX), (1, 0), (256, 7)];
-        let keys: Vec<_> = places.iter().map(|(log, at)| place_key(*log, *at)).collect();
+        let places = [
+            (0, 0),
+            (0, 255),
+            (0, 256),
+            (0, POSITION_MAX),
+            (1, 0),
+            (256, 7),
+        ];
+        let keys: Vec<_> = places
+            .iter()
+            .map(|(log, at)| place_key(*log, *at))
+            .collect();
         assert!(keys.is_sorted());
         assert_eq!(keys.iter().map(place_of).collect::<Vec<_>>(), places);
         let digest = Digest::from(&FactId::new([7; 32]));
         assert_eq!(place_in(&digest.at(3, 9)), (3, 9));
         assert!(digest.in_log(3, 9).contains(&digest.at(3, 10)));
         assert!(!digest.in_log(3, 9).contains(&digest.at(4, 0)));
-        assert!(!digest.everywhere().contains(&Digest::from(&Mark::new([7; 16])).at(3, 9)));
+        assert!(
+            !digest
+                .everywhere()
+                .contains(&Digest::from(&Mark::new([7; 16])).at(3, 9))
+        );
     }
 }

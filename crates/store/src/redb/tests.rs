@@ -25,7 +25,10 @@ fn open(executor: Arc<dyn Executor>, change: impl FnOnce(&mut RedbConfig)) -> Ho
     let mut config = RedbConfig::new(folder.path().join("store.redb"));
     change(&mut config);
     let store = RedbStore::open(config, executor).unwrap();
-    Home { store, _folder: folder }
+    Home {
+        store,
+        _folder: folder,
+    }
 }
 
 fn inline_store() -> Home {

@@ -53,7 +53,10 @@ async fn an_executor_that_drops_its_jobs_closes_the_store_to_its_callers() {
     let gone = |job: Box<dyn FnOnce() + Send>| drop(job);
     let store = RedbStore::open(config, Arc::new(gone)).unwrap();
     for _ in 0..2 {
-        assert_eq!(store.commit(batch([full(log(1, 1), 0)])).await, Err(StoreError::Closed));
+        assert_eq!(
+            store.commit(batch([full(log(1, 1), 0)])).await,
+            Err(StoreError::Closed)
+        );
         assert_eq!(store.logs().await, Err(StoreError::Closed));
     }
 }
@@ -62,7 +65,10 @@ async fn an_executor_that_drops_its_jobs_closes_the_store_to_its_callers() {
 async fn a_newer_format_is_refused() {
     let (_folder, path) = closed_store().await;
     change(&path, |tx| {
-        tx.open_table(META).unwrap().insert(META_FORMAT, FORMAT + 1).unwrap();
+        tx.open_table(META)
+            .unwrap()
+            .insert(META_FORMAT, FORMAT + 1)
+            .unwrap();
     });
     let (found, supported) = (FORMAT + 1, FORMAT);
     assert_eq!(refused(&path), StoreError::Newer { found, supported });
@@ -79,11 +85,13 @@ async fn other_files_are_no_stores() {
     }
     fs::remove_file(&path).unwrap();
     change(&path, |tx| {
-        tx.open_table(TableDefinition::<u8, u8>::new("other")).unwrap();
+        tx.open_table(TableDefinition::<u8, u8>::new("other"))
+            .unwrap();
     });
     assert_eq!(refused(&path), StoreError::NotAStore { path: path.clone() });
     change(&path, |tx| {
-        tx.open_table(TableDefinition::<u8, u8>::new("meta")).unwrap();
+        tx.open_table(TableDefinition::<u8, u8>::new("meta"))
+            .unwrap();
     });
     assert_eq!(refused(&path), StoreError::NotAStore { path: path.clone() });
     let missing = folder.path().join("no/store.redb");
@@ -124,7 +132,8 @@ async fn a_check_finds_what_is_missing_or_changed() {
         let found = findings(&path).await;
         assert!(found.contains(expected), "{found:?} is not {expected:?}");
     };
-    let runs = "the segments of the log 02020202/00000000/02020202 are not those that its runs tell";
+    let runs =
+        "the segments of the log 02020202/00000000/02020202 are not those that its runs tell";
     check(runs, &|tx| {
         tx.open_table(SEGMENTS).unwrap().pop_last().unwrap();
     })
@@ -171,11 +180,19 @@ async fn a_report_lists_so_many_findings_and_counts_the_rest() {
     let path = folder.path().join("store.redb");
     let store = open_at(&path).unwrap();
     let count = FINDINGS_MAX as u64 / 2 + 1;
-    store.commit(batch((0..count).map(|n| full(log(1, 1), n)))).await.unwrap();
+    store
+        .commit(batch((0..count).map(|n| full(log(1, 1), n))))
+        .await
+        .unwrap();
     store.close().await.unwrap();
-    change(&path, |tx| tx.open_table(INDEX).unwrap().retain(|_, ()| false).unwrap());
+    change(&path, |tx| {
+        tx.open_table(INDEX).unwrap().retain(|_, ()| false).unwrap()
+    });
     let report = open_at(&path).unwrap().check().await.unwrap();
-    assert_eq!((report.findings.len(), report.finding_count), (FINDINGS_MAX, 2 * count));
+    assert_eq!(
+        (report.findings.len(), report.finding_count),
+        (FINDINGS_MAX, 2 * count)
+    );
 }
 
 #[tokio::test]
@@ -236,7 +253,10 @@ async fn a_backup_is_the_store_as_it_was() {
     let before = dump(&store).await;
     store.backup(&copy).await.unwrap();
     store.commit(batch([full(log(3, 3), 1)])).await.unwrap();
-    assert_eq!(store.backup(&copy).await, Err(StoreError::Exists { path: copy.clone() }));
+    assert_eq!(
+        store.backup(&copy).await,
+        Err(StoreError::Exists { path: copy.clone() })
+    );
     let copied = open_at(&copy).unwrap();
     assert_eq!(dump(&copied).await, before);
     assert_eq!(copied.check().await.unwrap().findings, [""; 0]);
@@ -248,18 +268,34 @@ async fn a_restored_store_says_so_until_somebody_has_dealt_with_it() {
     let (folder, path) = closed_store().await;
     let to = folder.path().join("restored.redb");
     RedbStore::restore(&path, &to).unwrap();
-    assert_eq!(RedbStore::restore(&path, &to), Err(StoreError::Exists { path: to.clone() }));
+    assert_eq!(
+        RedbStore::restore(&path, &to),
+        Err(StoreError::Exists { path: to.clone() })
+    );
     let store = open_at(&to).unwrap();
     assert_eq!(dump(&store).await, dump(&open_at(&path).unwrap()).await);
     assert!(restored(&store).await.is_some());
     let (table, key) = (SideTable::STORE, RESTORED_KEY.to_vec());
-    let side = vec![SideWrite { table, key, value: None }];
-    store.commit(Batch { side, ..Batch::default() }).await.unwrap();
+    let side = vec![SideWrite {
+        table,
+        key,
+        value: None,
+    }];
+    store
+        .commit(Batch {
+            side,
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
     assert_eq!(restored(&store).await, None);
 }
 
 async fn restored(store: &RedbStore) -> Option<Vec<u8>> {
-    let key = SideKey { table: SideTable::STORE, key: RESTORED_KEY.to_vec() };
+    let key = SideKey {
+        table: SideTable::STORE,
+        key: RESTORED_KEY.to_vec(),
+    };
     store.side_get(&[key]).await.unwrap().remove(0)
 }
 
@@ -280,11 +316,25 @@ async fn logs_are_taken_in_up_to_a_limit() {
     let mut config = RedbConfig::new(folder.path().join("store.redb"));
     config.logs_max = 2;
     let store = RedbStore::open(config, Arc::new(inline)).unwrap();
-    store.commit(batch([full(log(1, 1), 0), full(log(1, 2), 0)])).await.unwrap();
+    store
+        .commit(batch([full(log(1, 1), 0), full(log(1, 2), 0)]))
+        .await
+        .unwrap();
     let what = "number of logs";
-    let error = StoreError::TooLarge { what, actual: 3, limit: 2 };
+    let error = StoreError::TooLarge {
+        what,
+        actual: 3,
+        limit: 2,
+    };
     assert_eq!(store.commit(batch([full(log(1, 3), 0)])).await, Err(error));
-    assert_eq!(store.commit(batch([full(log(1, 2), 1)])).await.unwrap().added, 1);
+    assert_eq!(
+        store
+            .commit(batch([full(log(1, 2), 1)]))
+            .await
+            .unwrap()
+            .added,
+        1
+    );
 }
 
 #[tokio::test]
@@ -293,7 +343,10 @@ async fn single_rows_are_merged_into_full_segments() {
     let path = folder.path().join("store.redb");
     let store = open_at(&path).unwrap();
     for position in 0..600 {
-        store.commit(batch([full(log(1, 1), position)])).await.unwrap();
+        store
+            .commit(batch([full(log(1, 1), position)]))
+            .await
+            .unwrap();
     }
     store.flush().await.unwrap();
     let report = store.check().await.unwrap();

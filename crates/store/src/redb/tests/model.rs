@@ -40,11 +40,19 @@ pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
         let of_log: Vec<_> = (0..POSITIONS).map(|n| row_fact(&held.log, n)).collect();
         let ids: Vec<_> = of_log.iter().map(|fact| fact.id()).collect();
         facts.extend(store.get(&ids).await?);
-        let of_log: Vec<_> = of_log.iter().map(|fact| fact.core().conflict_key()).collect();
+        let of_log: Vec<_> = of_log
+            .iter()
+            .map(|fact| fact.core().conflict_key())
+            .collect();
         keys.extend(store.by_key(&of_log).await?);
     }
     let marks: Vec<_> = (0..MARKS).map(|mark| Mark::new([mark; 16])).collect();
-    let side = SideRange { table: SideTable::new(7), prefix: vec![], after: None, limit: 999 };
+    let side = SideRange {
+        table: SideTable::new(7),
+        prefix: vec![],
+        after: None,
+        limit: 999,
+    };
     Ok(Dump {
         logs,
         entries,
@@ -60,7 +68,11 @@ pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
 
 /// Now and then a large one, so that segments fill.
 fn row_fact(log: &LogId, number: u64) -> causality_fact::TemporalFact {
-    if number % 4 == 1 { sized_fact(log, number, 9_000) } else { fact(log, number) }
+    if number % 4 == 1 {
+        sized_fact(log, number, 9_000)
+    } else {
+        fact(log, number)
+    }
 }
 
 /// One of the entries that may stand at a position; one in many is forged.
@@ -68,7 +80,12 @@ pub(super) fn entry(of: u8, position: u64, kind: u8, mark: Option<u8>) -> NewEnt
     let log = log(of, of);
     let whole = |number| {
         let entry = Entry::Row((&row_fact(&log, number)).into());
-        NewEntry { log, position, entry, mark: None }
+        NewEntry {
+            log,
+            position,
+            entry,
+            mark: None,
+        }
     };
     let mut new = match kind {
         0..=7 => whole(position),
@@ -96,7 +113,11 @@ fn tree_hash(log: &LogId, start: u64, level: u8) -> TreeHash {
 }
 
 fn side_write((key, value): (u8, Option<u8>)) -> SideWrite {
-    SideWrite { table: SideTable::new(7), key: vec![key], value: value.map(|value| vec![value]) }
+    SideWrite {
+        table: SideTable::new(7),
+        key: vec![key],
+        value: value.map(|value| vec![value]),
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -107,16 +128,27 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let one = (0..LOGS, 0..POSITIONS, 0..16u8, prop::option::weighted(0.2, 0..MARKS));
+    let one = (
+        0..LOGS,
+        0..POSITIONS,
+        0..16u8,
+        prop::option::weighted(0.2, 0..MARKS),
+    );
     let one = one.prop_map(|(log, position, kind, mark)| entry(log, position, kind, mark));
     let run = (0..LOGS, 0..POSITIONS, 1..20u64).prop_map(|(log, start, count)| {
         let positions = start..(start + count).min(POSITIONS);
-        positions.map(|position| entry(log, position, 0, None)).collect::<Vec<_>>()
+        positions
+            .map(|position| entry(log, position, 0, None))
+            .collect::<Vec<_>>()
     });
     let entries = prop_oneof![prop::collection::vec(one, 0..4), run];
     let side = (0..5u8, prop::option::of(any::<u8>())).prop_map(side_write);
     let commit = (entries, prop::collection::vec(side, 0..2), any::<i64>());
-    let commit = commit.prop_map(|(entries, side, time)| Batch { entries, side, time });
+    let commit = commit.prop_map(|(entries, side, time)| Batch {
+        entries,
+        side,
+        time,
+    });
     let step = prop_oneof![
         20 => commit.prop_map(Step::Commit),
         1 => Just(Step::Flush),

@@ -1,0 +1,106 @@
+//! The commands `store check`, `store backup` and `store restore`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use causality_store::{RedbStore, StoreError};
+use tokio::sync::mpsc;
+
+use crate::exit::{ExitCode, Failure};
+use crate::handler::{Context, done};
+use crate::home::Home;
+use crate::protocol::{CheckSummary, CopySummary, Reply, Summary};
+
+/// What the store that a backup replaces is called from then on.
+const BEFORE: &str = "store.before-restore.redb";
+
+/// Reads everything and compares it.
+pub(crate) async fn check(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), Failure> {
+    let report = context.store.check().await?;
+    let count = report.finding_count;
+    let first = report.findings.first().cloned();
+    let summary = CheckSummary {
+        rows: report.rows,
+        withheld: report.withheld,
+        segments: report.segments,
+        findings: report.findings,
+        finding_count: count,
+    };
+    done(replies, Summary::StoreChecked(summary)).await?;
+    match first {
+        None => Ok(()),
+        Some(first) => {
+            let said = format!("the store is damaged: {count} findings, the first: {first}");
+            Err(Failure::new(ExitCode::Integrity, said)
+                .advise("bring back a backup with `causality store restore FILE`"))
+        }
+    }
+}
+
+/// Copies the store to a new file.
+pub(crate) async fn backup(
+    context: &Context,
+    file: &Path,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    context.store.backup(file).await.map_err(exists)?;
+    done(replies, Summary::StoreCopied(copied(&context.home.store_path(), file, file)?)).await
+}
+
+fn exists(error: StoreError) -> Failure {
+    match error {
+        StoreError::Exists { .. } => {
+            Failure::usage(error).advise("a backup overwrites nothing; name a new file")
+        }
+        error => error.into(),
+    }
+}
+
+/// Puts a backup in the place of a store that nobody has open. Blocks.
+pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
+    // Whoever has no keys has no home.
+    home.keys()?;
+    File::open(from).map_err(|error| Failure::io(from.display(), &error))?;
+    let store = home.store_path();
+    let _open = lock(home)?;
+    let (beside, before) = (store.with_extension("restored"), store.with_file_name(BEFORE));
+    let failed = |error: io::Error| Failure::io(store.display(), &error);
+    remove(&beside).map_err(failed)?;
+    RedbStore::restore(from, &beside)?;
+    let summary = copied(from, &store, &beside)?;
+    if store.exists() {
+        fs::rename(&store, &before).map_err(failed)?;
+    }
+    fs::rename(&beside, &store).map_err(failed)?;
+    File::open(home.dir()).and_then(|dir| dir.sync_all()).map_err(failed)?;
+    Ok(Summary::StoreCopied(summary))
+}
+
+/// Keeps others from the store while it is replaced. One that is damaged cannot be opened and nobody works on it.
+fn lock(home: &Home) -> Result<Option<RedbStore>, Failure> {
+    match home.open_store(Arc::new(causality_store::inline)) {
+        Ok(store) => Ok(Some(store)),
+        Err(error @ StoreError::Locked { .. }) => {
+            Err(Failure::from(error).advise("stop the daemon first"))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn copied(from: &Path, to: &Path, copy: &Path) -> Result<CopySummary, Failure> {
+    let metadata = fs::metadata(copy).map_err(|error| Failure::io(copy.display(), &error))?;
+    Ok(CopySummary {
+        from: from.display().to_string(),
+        to: to.display().to_string(),
+        bytes: metadata.len(),
+    })
+}

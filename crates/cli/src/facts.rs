@@ -1,0 +1,273 @@
+//! `fact list`, `show`, `verify` and `prove`.
+
+use std::fmt::Write as _;
+
+use causality_fact::{
+    Content, DomainId, Exhibit, FactCore, FactId, FactQuery, Onward, Pattern, RowCore, TemporalFact,
+};
+use causality_node::{FactRecord, NodeError};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use crate::exit::{ExitCode, Failure};
+use crate::handler::{Context, done, send};
+use crate::line::Json;
+use crate::protocol::{ExportOptions, FactItem, FactSummary, Item, Reply, Summary, VerifySummary};
+use crate::time;
+
+/// How many facts are read from the store at once.
+pub(crate) const PAGE_FACTS: usize = 1000;
+
+/// Lists the facts that the options select, in order of log and position.
+pub(crate) async fn list(
+    context: &Context,
+    options: ExportOptions,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let query = query(context, &options).await?;
+    let mut after = None;
+    loop {
+        let page = context.node.registry().query_facts(&query, after, PAGE_FACTS).await?;
+        for record in &page.facts {
+            if let RowCore::Known(core) = record.row.core() {
+                let item = item(context, record.row.id(), core, &record.compartment).await;
+                send(replies, Reply::Item(Item::Fact(item))).await?;
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return done(replies, Summary::List).await;
+        }
+    }
+}
+
+/// Shows one fact with all that is known of it.
+pub(crate) async fn show(
+    context: &Context,
+    id: &str,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let id = fact_id(id)?;
+    let record = context.node.registry().get_fact(id).await?;
+    let record = record.ok_or(NodeError::FactNotFound(id))?;
+    let Some(fact) = record.row.fact() else {
+        let message = match record.row.core() {
+            RowCore::Unsupported(header) => format!(
+                "fact {id} is of version {}, which this program does not know; it is kept and passed on as it is",
+                header.version
+            ),
+            RowCore::Known(_) => format!("the content of fact {id} cannot be read"),
+        };
+        return Err(Failure::new(ExitCode::Other, message).advise("a newer program may show it"));
+    };
+    let name = context.name_of(fact.core().origin).await;
+    done(replies, Summary::Fact(Box::new(summary(&record, &fact, name)?))).await
+}
+
+/// Checks one fact: content, place in its log, signature.
+pub(crate) async fn verify(
+    context: &Context,
+    id: &str,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let record = context.node.registry().verify(fact_id(id)?).await?;
+    let fact = match record.row.core() {
+        RowCore::Known(core) => {
+            Some(item(context, record.row.id(), core, &record.compartment).await)
+        }
+        RowCore::Unsupported(_) => None,
+    };
+    let summary = VerifySummary { logs: 1, facts: 1, fact, findings: Vec::new() };
+    done(replies, Summary::Verified(summary)).await
+}
+
+/// Checks all facts and logs.
+pub(crate) async fn verify_all(
+    context: &Context,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let progress = |facts| {
+        // News that nobody had time for may be left out.
+        let _ = replies.try_send(Reply::Progress { done: facts, total: None });
+    };
+    let report = context.node.registry().verify_all(progress).await?;
+    let count = report.findings.len();
+    let summary = VerifySummary {
+        logs: report.logs,
+        facts: report.facts,
+        fact: None,
+        findings: report.findings,
+    };
+    done(replies, Summary::Verified(summary)).await?;
+    if count > 0 {
+        let message = format!("{count} things do not hold; what this home holds was damaged or tampered with");
+        return Err(Failure::new(ExitCode::Integrity, message).advise(
+            "restore a backup with `causality store restore FILE`, or sync into a new home",
+        ));
+    }
+    Ok(())
+}
+
+/// Writes a proof of a fact.
+pub(crate) async fn prove(
+    context: &Context,
+    id: &str,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let exhibit = context.node.registry().prove(fact_id(id)?).await?;
+    send(replies, Reply::Bytes(exhibit.to_bytes())).await?;
+    done(replies, Summary::Nothing).await
+}
+
+/// Checks a proof. Needs no home: keys, signature and path are in it.
+pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
+    let exhibit = Exhibit::verify(bytes).map_err(|error| {
+        Failure::new(ExitCode::Integrity, format_args!("the proof does not hold: {error}"))
+            .advise("ask for it again: `causality fact prove ID` makes it")
+    })?;
+    let row = &exhibit.row;
+    let fact = match row.core() {
+        RowCore::Known(core) => Some(item_of(row.id(), core, core.origin.to_string(), "")),
+        RowCore::Unsupported(_) => None,
+    };
+    Ok(Summary::Verified(VerifySummary { logs: 1, facts: 1, fact, findings: Vec::new() }))
+}
+
+/// What the options of `export` and `list` select.
+pub(crate) async fn query(
+    context: &Context,
+    options: &ExportOptions,
+) -> Result<FactQuery, Failure> {
+    let origin = match &options.origin {
+        Some(said) => Some(context.origin(said).await?),
+        None => None,
+    };
+    let resource = options.resource.as_deref().map(Pattern::new);
+    Ok(FactQuery { origin, resource, ..FactQuery::default() })
+}
+
+fn fact_id(text: &str) -> Result<FactId, Failure> {
+    text.parse().map_err(|error| {
+        Failure::usage(format_args!("{text:?} is no id of a fact: {error}"))
+            .advise("`causality fact list -o jsonl` shows ids")
+    })
+}
+
+async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
+    let origin: DomainId = core.origin;
+    let name = context.name_of(origin).await.unwrap_or_else(|| origin.to_string());
+    item_of(id, core, name, compartment)
+}
+
+fn item_of(id: FactId, core: &FactCore, origin: String, compartment: &str) -> FactItem {
+    FactItem {
+        id: id.to_string(),
+        origin,
+        fact_type: core.fact_type.to_string(),
+        resource: core.resource.to_string(),
+        aspect: core.aspect.as_str().to_owned(),
+        valid_from: time::format(core.valid.from()),
+        valid_until: core.valid.until().map(time::format),
+        compartment: compartment.to_owned(),
+    }
+}
+
+fn summary(
+    record: &FactRecord,
+    fact: &TemporalFact,
+    origin_name: Option<String>,
+) -> Result<FactSummary, Failure> {
+    let core = fact.core();
+    let texts = |ids: &[FactId]| ids.iter().map(ToString::to_string).collect();
+    let withheld = match fact.content() {
+        Content::Whole(_) => 0,
+        Content::Partial(partial) => partial.withheld(),
+    };
+    let value = |(name, value): (&str, &causality_fact::Value)| {
+        let value = serde_json::to_value(Json(value)).map_err(|error| Failure::new(ExitCode::Other, error))?;
+        Ok((name.to_owned(), value))
+    };
+    let content: Result<Map<String, Value>, Failure> = fact.content().disclosed().map(value).collect();
+    Ok(FactSummary {
+        id: fact.id().to_string(),
+        origin: core.origin.to_string(),
+        origin_name,
+        fact_type: core.fact_type.to_string(),
+        resource: core.resource.to_string(),
+        aspect: core.aspect.as_str().to_owned(),
+        valid_from: time::format(core.valid.from()),
+        valid_until: core.valid.until().map(time::format),
+        said: time::format(i64::try_from(core.hlc.millis()).unwrap_or(i64::MAX)),
+        requires: texts(core.requires.as_slice()),
+        supersedes: texts(core.supersedes.as_slice()),
+        label: core.label.as_str().to_owned(),
+        onward: match core.onward {
+            Onward::None => "none",
+            Onward::Audience => "audience",
+            Onward::Any => "any",
+        }
+        .to_owned(),
+        compartment: record.compartment.clone(),
+        lane: record.place.log.lane.to_string(),
+        position: record.place.position,
+        withheld: withheld as u64,
+        content: content?,
+    })
+}
+
+impl FactSummary {
+    /// The fact for people: a line for each thing that there is to say.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            if !value.is_empty() {
+                let _ = writeln!(text, "{name:<12} {value}");
+            }
+        };
+        line("id", &self.id);
+        line("type", &self.fact_type);
+        line("resource", &self.resource);
+        line("aspect", &self.aspect);
+        line("valid from", &self.valid_from);
+        line("valid until", self.valid_until.as_deref().unwrap_or_default());
+        let origin = match &self.origin_name {
+            Some(name) => format!("{name} ({})", self.origin),
+            None => self.origin.clone(),
+        };
+        line("origin", &origin);
+        line("said", &self.said);
+        line("label", &self.label);
+        line("onward", &self.onward);
+        self.requires.iter().for_each(|id| line("requires", id));
+        self.supersedes.iter().for_each(|id| line("supersedes", id));
+        let place = format!("{}, lane {}, position {}", self.compartment, self.lane, self.position);
+        line("log", &place);
+        for (name, value) in &self.content {
+            line("content", &format!("{name}: {value}"));
+        }
+        if self.withheld > 0 {
+            line("withheld", &format!("{} fields", self.withheld));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_id_is_a_usage_error() {
+        assert_eq!(fact_id(&"0a".repeat(32)), Ok(FactId::new([10; 32])));
+        for text in ["", "0a", &"0A".repeat(32), &"zz".repeat(32)] {
+            assert_eq!(fact_id(text).unwrap_err().code, ExitCode::Usage, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_proof_is_an_integrity_error() {
+        for bytes in [&b""[..], b"garbage", causality_fact::EXHIBIT_MAGIC] {
+            assert_eq!(verify_proof(bytes).unwrap_err().code, ExitCode::Integrity);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! A home: the directory of one domain, with its keys, its store and whom it knows.
+//!
+//! `keys` (0600), `config.toml`, `peers.toml`, `store.redb`; a daemon adds `control`. Small files are replaced as a
+//! whole: written beside, synced, renamed.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use causality_envelope::{DomainKeys, KeyFileError};
+use causality_fact::DomainId;
+use causality_node::PeerConfig;
+use causality_store::{RedbConfig, RedbStore, StoreError};
+use etcetera::BaseStrategy as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::exit::{ExitCode, Failure};
+use crate::name;
+
+/// Where a home listens unless told otherwise: everywhere, on the program's own port.
+pub(crate) const LISTEN: &str = "0.0.0.0:4770";
+
+const KEYS: &str = "keys";
+const CONFIG: &str = "config.toml";
+const PEERS: &str = "peers.toml";
+const STORE: &str = "store.redb";
+const SOCKET: &str = "control";
+
+/// The largest configuration file that is read.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// A directory that is, or will be, a domain's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    dir: PathBuf,
+}
+
+/// What a domain calls itself and where it listens: `config.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What the domain calls itself.
+    pub(crate) name: String,
+    /// `host:port`.
+    pub(crate) listen: String,
+}
+
+/// A domain that is known: a `[[peer]]` of `peers.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Peer {
+    /// Its name here.
+    pub(crate) name: String,
+    #[serde(serialize_with = "id_to_text", deserialize_with = "id_from_text")]
+    pub(crate) id: DomainId,
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    /// Compartments whose logs it may have.
+    #[serde(default)]
+    pub(crate) send: Vec<String>,
+    /// Compartments whose logs are taken from it.
+    #[serde(default)]
+    pub(crate) receive: Vec<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeersFile {
+    #[serde(default)]
+    peer: Vec<Peer>,
+}
+
+impl Home {
+    /// The home in a directory; without one, that of the platform.
+    pub(crate) fn at(dir: Option<PathBuf>) -> Result<Self, Failure> {
+        if let Some(dir) = dir {
+            return Ok(Self { dir });
+        }
+        let unknown = |_| Failure::usage("the home directory is unknown; name one with --home DIR");
+        let base = etcetera::choose_base_strategy().map_err(unknown)?;
+        Ok(Self { dir: base.data_dir().join("causality") })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Sets up a new home: keys, configuration, an empty store. Nothing is left of it when that fails.
+    pub(crate) fn init(&self, keys: &DomainKeys, config: &Config) -> Result<(), Failure> {
+        if self.is_set_up() {
+            return Err(Failure::new(
+                ExitCode::Contradiction,
+                format_args!("{} is a home already", self.dir.display()),
+            )
+            .advise("nothing was changed; for another domain name another directory with --home DIR"));
+        }
+        if fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some()) {
+            let dir = self.dir.display();
+            return Err(Failure::usage(format_args!("{dir} is not empty and not a home"))
+                .advise("name a new directory with --home DIR"));
+        }
+        let mut builder = fs::DirBuilder::new();
+        let made = builder.recursive(true).mode(0o700).create(&self.dir);
+        made.map_err(|error| self.failed(&self.dir, &error))?;
+        self.write(CONFIG, toml_of(config)?.as_bytes(), 0o644)?;
+        drop(self.open_store(Arc::new(causality_store::inline))?);
+        // The keys come last: with them the home is set up.
+        self.write(KEYS, &keys.to_file(), 0o600)
+    }
+
+    fn is_set_up(&self) -> bool {
+        self.dir.join(KEYS).exists()
+    }
+
+    /// The domain's secrets.
+    pub(crate) fn keys(&self) -> Result<DomainKeys, Failure> {
+        let path = self.dir.join(KEYS);
+        let bytes = self.read(&path)?.ok_or_else(|| {
+            Failure::not_found(format_args!("there is no domain in {}", self.dir.display()))
+                .advise("set one up with `causality init --name NAME`, or name its directory with --home DIR")
+        })?;
+        warn_if_shared(&path);
+        DomainKeys::from_file(&bytes).map_err(|error| {
+            let code = match error {
+                KeyFileError::NewerVersion { .. } => ExitCode::Other,
+                _ => ExitCode::Integrity,
+            };
+            Failure::new(code, format_args!("{}: {error}", path.display()))
+                .advise("put back the copy of the file that was made after `causality init`")
+        })
+    }
+
+    /// What the domain calls itself and where it listens.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let path = self.dir.join(CONFIG);
+        let missing = || Failure::not_found(format_args!("{} is missing", path.display()));
+        let config: Config = parse(&path, &self.read(&path)?.ok_or_else(missing)?)?;
+        let wrong = |failure: Failure| {
+            Failure::new(ExitCode::Usage, format_args!("{}: {}", path.display(), failure.message))
+        };
+        name::check_domain_name(&config.name).map_err(wrong)?;
+        name::check_address(&config.listen).map_err(wrong)?;
+        Ok(config)
+    }
+
+    /// Who is known, in the order in which they were added.
+    pub(crate) fn peers(&self) -> Result<Vec<Peer>, Failure> {
+        let path = self.dir.join(PEERS);
+        let file = self.read(&path)?.map(|bytes| parse::<PeersFile>(&path, &bytes)).transpose()?;
+        Ok(file.unwrap_or_default().peer)
+    }
+
+    /// Replaces who is known.
+    pub(crate) fn set_peers(&self, peer: Vec<Peer>) -> Result<(), Failure> {
+        self.write(PEERS, toml_of(&PeersFile { peer })?.as_bytes(), 0o600)
+    }
+
+    /// The path of the store's file.
+    pub(crate) fn store_path(&self) -> PathBuf {
+        self.dir.join(STORE)
+    }
+
+    /// The path of the daemon's control socket.
+    pub(crate) fn socket_path(&self) -> PathBuf {
+        self.dir.join(SOCKET)
+    }
+
+    /// The path of the file with the secrets.
+    pub(crate) fn keys_path(&self) -> PathBuf {
+        self.dir.join(KEYS)
+    }
+
+    /// Opens the store, and makes one where there is none yet. Blocks.
+    pub(crate) fn open_store(
+        &self,
+        executor: Arc<dyn causality_store::Executor>,
+    ) -> Result<RedbStore, StoreError> {
+        RedbStore::open(RedbConfig::new(self.store_path()), executor)
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+        let failed = |error: &io::Error| self.failed(path, error);
+        let length = match fs::metadata(path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        if length > FILE_BYTES_MAX {
+            let what = format!("{} has {length} bytes, the limit is {FILE_BYTES_MAX}", path.display());
+            return Err(Failure::new(ExitCode::Integrity, what));
+        }
+        fs::read(path).map(Some).map_err(|error| failed(&error))
+    }
+
+    /// Replaces a file: what is there is the old or the new one as a whole, also after a crash.
+    fn write(&self, file: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+        let path = self.dir.join(file);
+        replace(&path, bytes, mode).map_err(|error| self.failed(&path, &error))
+    }
+
+    fn failed(&self, path: &Path, error: &io::Error) -> Failure {
+        Failure::io(path.display(), error)
+    }
+}
+
+impl From<Peer> for PeerConfig {
+    fn from(peer: Peer) -> Self {
+        let Peer { name, id: domain, addresses, send, receive } = peer;
+        Self { domain, name, addresses, send, receive }
+    }
+}
+
+/// Writes beside the file, syncs, renames, and syncs the directory.
+pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn warn_if_shared(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        eprintln!("warning: others can read {path}, which holds this domain's secrets; run: chmod 600 {path}");
+    }
+}
+
+fn toml_of(value: &impl Serialize) -> Result<String, Failure> {
+    toml::to_string(value).map_err(|error| Failure::new(ExitCode::Other, error))
+}
+
+fn parse<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
+    let wrong = |error: String| {
+        Failure::new(ExitCode::Usage, format_args!("{}: {}", path.display(), error.trim_end()))
+    };
+    let text = str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
+    toml::from_str(text).map_err(|error| wrong(error.to_string()))
+}
+
+fn id_to_text<S: Serializer>(id: &DomainId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(id)
+}
+
+fn id_from_text<'de, D: Deserializer<'de>>(from: D) -> Result<DomainId, D::Error> {
+    let text = String::deserialize(from)?;
+    DomainId::from_str(&text).map_err(serde::de::Error::custom)
+}

@@ -1,0 +1,197 @@
+//! What the user sees: results on standard output in the format that was asked for, all else on standard error.
+
+use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::sync::mpsc;
+
+use crate::args::Format;
+use crate::exit::{ExitCode, Failure};
+use crate::protocol::{Item, Reply, Summary};
+
+/// Rows of a list that are laid out together.
+const TABLE_ROWS: usize = 500;
+
+/// What progress counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Facts,
+}
+
+/// Shows the replies to one command until there are no more. Blocks.
+pub(crate) fn show(
+    format: Format,
+    unit: Unit,
+    replies: mpsc::Receiver<Reply>,
+) -> Result<(), Failure> {
+    Output::new(format, unit, BufWriter::with_capacity(1 << 16, io::stdout().lock())).run(replies)
+}
+
+/// Shows one result.
+pub(crate) fn show_summary(format: Format, summary: Summary) -> Result<(), Failure> {
+    let (replies, out) = mpsc::channel(1);
+    let sent = replies.try_send(Reply::Done(summary));
+    sent.expect("the queue has room for one");
+    drop(replies);
+    show(format, Unit::Facts, out)
+}
+
+/// Says a failure.
+pub(crate) fn say(failure: &Failure) {
+    eprintln!("causality: {}", failure.message);
+}
+
+struct Output<W> {
+    format: Format,
+    unit: Unit,
+    out: W,
+    bar: Option<ProgressBar>,
+    /// Members of a JSON list that were written.
+    members: usize,
+    rows: Vec<Item>,
+    has_header: bool,
+}
+
+impl Output<BufWriter<StdoutLock<'_>>> {
+    fn run(mut self, mut replies: mpsc::Receiver<Reply>) -> Result<(), Failure> {
+        while let Some(reply) = replies.blocking_recv() {
+            self.reply(reply).map_err(written)?;
+            if replies.is_empty() {
+                self.out.flush().map_err(written)?;
+            }
+        }
+        self.finish().map_err(written)
+    }
+}
+
+impl<W: Write> Output<W> {
+    fn new(format: Format, unit: Unit, out: W) -> Self {
+        Self { format, unit, out, bar: None, members: 0, rows: Vec::new(), has_header: false }
+    }
+
+    fn reply(&mut self, reply: Reply) -> io::Result<()> {
+        match reply {
+            Reply::Item(item) => self.item(item),
+            Reply::Bytes(bytes) => self.out.write_all(&bytes),
+            Reply::Note(note) => {
+                let say = || eprintln!("causality: {note}");
+                match &self.bar {
+                    Some(bar) => bar.suspend(say),
+                    None => say(),
+                }
+                Ok(())
+            }
+            Reply::Progress { done, total } => {
+                self.progress(done, total);
+                Ok(())
+            }
+            Reply::Done(summary) => {
+                self.clear_bar();
+                self.done(&summary)
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item) -> io::Result<()> {
+        if let Item::Moved(moved) = &item {
+            self.progress(moved.facts_sent + moved.facts_received, None);
+        }
+        match self.format {
+            Format::Jsonl => writeln!(self.out, "{}", item.json()?),
+            _ if !item.is_result() => Ok(()),
+            Format::Json => {
+                let before = if self.members == 0 { "[" } else { ",\n" };
+                self.members += 1;
+                write!(self.out, "{before}{}", item.json()?)
+            }
+            Format::Table => {
+                self.rows.push(item);
+                if self.rows.len() >= TABLE_ROWS { self.lay_out() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn done(&mut self, summary: &Summary) -> io::Result<()> {
+        match (self.format, summary) {
+            (_, Summary::Nothing) => Ok(()),
+            (Format::Json, Summary::List) => {
+                writeln!(self.out, "{}", if self.members == 0 { "[]" } else { "]" })
+            }
+            (Format::Table, Summary::List) => self.lay_out(),
+            (Format::Jsonl, Summary::List) => Ok(()),
+            (Format::Table, summary) => self.out.write_all(summary.text().as_bytes()),
+            (Format::Json | Format::Jsonl, summary) => writeln!(self.out, "{}", summary.json()?),
+        }
+    }
+
+    fn lay_out(&mut self) -> io::Result<()> {
+        let Some(first) = self.rows.first() else { return Ok(()) };
+        let header = (!self.has_header).then(|| first.headers());
+        let text = table(header, self.rows.iter().map(Item::cells));
+        self.has_header = true;
+        self.rows.clear();
+        self.out.write_all(text.as_bytes())
+    }
+
+    fn progress(&mut self, done: u64, total: Option<u64>) {
+        if !io::stderr().is_terminal() {
+            return;
+        }
+        let unit = self.unit;
+        let bar = self.bar.get_or_insert_with(|| new_bar(unit, total));
+        bar.set_position(done);
+    }
+
+    fn clear_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.clear_bar();
+        self.lay_out()?;
+        self.out.flush()
+    }
+}
+
+fn new_bar(unit: Unit, total: Option<u64>) -> ProgressBar {
+    let template = match (unit, total) {
+        (Unit::Bytes, Some(_)) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}",
+        (Unit::Bytes, None) => "{spinner} {bytes}, {bytes_per_sec}",
+        (Unit::Facts, Some(_)) => "{wide_bar} {human_pos} of {human_len} facts, {per_sec}, {eta}",
+        (Unit::Facts, None) => "{spinner} {human_pos} facts, {per_sec}",
+    };
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Rows as aligned columns.
+pub(crate) fn table(
+    header: Option<&[&str]>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(header) = header {
+        table.set_header(header.iter().copied());
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+/// A reader that has gone, as `head` does, wants no more and no words.
+fn written(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::new(ExitCode::Other, ""),
+        _ => Failure::io("standard output", &error),
+    }
+}

@@ -1,0 +1,355 @@
+//! What commands and the node that executes them say to each other, in one process or over the control socket.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Pieces of streamed input that wait between whoever reads them and the command.
+pub(crate) const INPUT_QUEUE: usize = 8;
+/// Replies that wait between a command and whoever shows them.
+pub(crate) const REPLY_QUEUE: usize = 64;
+
+/// A command that works on a home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Status,
+    PeerTicket {
+        /// Instead of where the home listens.
+        address: Option<String>,
+    },
+    PeerAdd {
+        ticket: String,
+        name: Option<String>,
+        send: Vec<String>,
+        receive: Vec<String>,
+    },
+    PeerList,
+    PeerRemove {
+        peer: String,
+    },
+    Import(ImportOptions),
+    Export(ExportOptions),
+    FactList(ExportOptions),
+    FactShow {
+        id: String,
+    },
+    FactVerify {
+        id: String,
+    },
+    FactVerifyAll,
+    FactProve {
+        id: String,
+    },
+    Sync {
+        peer: String,
+        direction: SyncDirection,
+    },
+    Digest {
+        origin: Option<String>,
+    },
+    StoreCheck,
+    StoreBackup {
+        file: PathBuf,
+    },
+}
+
+/// How lines are imported. They come as the streamed input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImportOptions {
+    /// What the input is called in errors.
+    pub(crate) source: String,
+    /// Go on after an invalid line.
+    pub(crate) skip_invalid: bool,
+    /// Send an [`Item`] for each durable fact, not only progress.
+    pub(crate) each: bool,
+    /// The size of the input, if it is known.
+    pub(crate) total_bytes: Option<u64>,
+}
+
+/// Which facts are exported or listed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExportOptions {
+    /// The own name, the name of a peer, or an id.
+    pub(crate) origin: Option<String>,
+    /// A pattern.
+    pub(crate) resource: Option<String>,
+}
+
+/// What a synchronisation moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SyncDirection {
+    Push,
+    Pull,
+    #[default]
+    Both,
+}
+
+/// A part of the answer to a request. The last is `Done`, unless the command fails; a command that was done in part
+/// says `Done` and then fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    /// One of a list or stream of results. Standard output: a JSON line, a member of a JSON list, or a row of a table.
+    Item(Item),
+    /// Bytes for standard output as they are, in every format: export lines, a proof.
+    #[serde(skip)]
+    Bytes(Vec<u8>),
+    /// A sentence for standard error while the command goes on.
+    Note(String),
+    /// How far it has come: bytes of the input for an import, facts for everything else. Shown on a terminal only.
+    Progress { done: u64, total: Option<u64> },
+    /// The end, with the result that is not a list.
+    Done(Summary),
+}
+
+/// A member of a list or stream of results.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Item {
+    Peer(PeerItem),
+    Fact(FactItem),
+    /// A fact of an import that is durable.
+    Imported(ImportedItem),
+    /// How far a synchronisation has come; cumulative.
+    Moved(MovedItem),
+}
+
+/// A result that is not a list. JSON: the keys of the variant's own type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Summary {
+    /// The items were all there is: the end of a list, which may be empty.
+    List,
+    /// Nothing to say beyond the bytes that were sent.
+    Nothing,
+    Initialised(InitSummary),
+    Ready(ReadySummary),
+    Status(StatusSummary),
+    PeerAdded(PeerItem),
+    PeerRemoved(PeerItem),
+    Imported(ImportSummary),
+    Fact(Box<FactSummary>),
+    Verified(VerifySummary),
+    Synced(SyncSummary),
+    Digest(DigestSummary),
+    StoreChecked(CheckSummary),
+    StoreCopied(CopySummary),
+}
+
+/// A peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PeerItem {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) addresses: Vec<String>,
+    /// Compartments whose logs it may have.
+    pub(crate) send: Vec<String>,
+    /// Compartments whose logs are taken from it.
+    pub(crate) receive: Vec<String>,
+}
+
+/// A fact in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FactItem {
+    pub(crate) id: String,
+    /// The name of the origin here; its id if it has none.
+    pub(crate) origin: String,
+    #[serde(rename = "type")]
+    pub(crate) fact_type: String,
+    pub(crate) resource: String,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(crate) aspect: String,
+    pub(crate) valid_from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) valid_until: Option<String>,
+    pub(crate) compartment: String,
+}
+
+/// A durable fact of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImportedItem {
+    pub(crate) id: String,
+    /// The number of its line in the input, from 1.
+    pub(crate) line: u64,
+    /// Whether it was there already.
+    pub(crate) known: bool,
+}
+
+/// How far a synchronisation has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MovedItem {
+    pub(crate) facts_sent: u64,
+    pub(crate) facts_received: u64,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ImportSummary {
+    /// Lines read, empty ones aside.
+    pub(crate) lines: u64,
+    /// Facts that are new.
+    pub(crate) added: u64,
+    /// Facts that were there already.
+    pub(crate) known: u64,
+    /// Invalid lines that were skipped.
+    pub(crate) skipped: u64,
+}
+
+/// A fact in full: what it says, and where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FactSummary {
+    pub(crate) id: String,
+    pub(crate) origin: String,
+    /// The name of the origin here, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_name: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) fact_type: String,
+    pub(crate) resource: String,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(crate) aspect: String,
+    pub(crate) valid_from: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) valid_until: Option<String>,
+    /// When the origin said it, by its own clock.
+    pub(crate) said: String,
+    pub(crate) requires: Vec<String>,
+    pub(crate) supersedes: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty", default)]
+    pub(crate) label: String,
+    /// Who may pass it on: `none`, `audience` or `any`.
+    pub(crate) onward: String,
+    pub(crate) compartment: String,
+    pub(crate) lane: String,
+    pub(crate) position: u64,
+    /// How many fields are withheld from this domain.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) withheld: u64,
+    /// The fields, as an import line has them.
+    pub(crate) content: serde_json::Map<String, serde_json::Value>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a check of facts found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VerifySummary {
+    pub(crate) logs: u64,
+    pub(crate) facts: u64,
+    /// The one fact that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fact: Option<FactItem>,
+    pub(crate) findings: Vec<String>,
+}
+
+/// A new home.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InitSummary {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) home: String,
+    pub(crate) listen: String,
+    /// The file to back up.
+    pub(crate) keys: String,
+}
+
+/// A daemon that answers from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReadySummary {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) listening: String,
+}
+
+/// The home at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusSummary {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) home: String,
+    /// Whether a daemon runs.
+    pub(crate) serving: bool,
+    /// Where it listens, or would.
+    pub(crate) listen: String,
+    pub(crate) facts: u64,
+    pub(crate) logs: Vec<StatusLog>,
+    pub(crate) peers: Vec<StatusPeer>,
+}
+
+/// A log at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusLog {
+    pub(crate) origin: String,
+    /// The name of the origin here; none for a domain that is not a peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_name: Option<String>,
+    pub(crate) compartment: String,
+    pub(crate) lane: String,
+    pub(crate) facts: u64,
+}
+
+/// A peer at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StatusPeer {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// The address of the open connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connected: Option<String>,
+}
+
+/// What a synchronisation did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SyncSummary {
+    pub(crate) facts_sent: u64,
+    pub(crate) facts_received: u64,
+    /// UDP payload, handshake included.
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
+    /// How much of what was sent only probed what the path carries.
+    pub(crate) mtu_probe_bytes: u64,
+    /// How often this side waited for an answer, after the Hello.
+    pub(crate) round_trips: u32,
+    pub(crate) duration_ms: f64,
+}
+
+/// What is held, to be compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DigestSummary {
+    pub(crate) logs: Vec<DigestLog>,
+    pub(crate) digest: String,
+}
+
+/// What is held of one log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DigestLog {
+    pub(crate) origin: String,
+    pub(crate) compartment: String,
+    pub(crate) lane: String,
+    pub(crate) size: u64,
+    pub(crate) root: String,
+    pub(crate) held: u64,
+    pub(crate) held_digest: String,
+}
+
+/// What a check of the store found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckSummary {
+    pub(crate) rows: u64,
+    pub(crate) withheld: u64,
+    pub(crate) segments: u64,
+    pub(crate) findings: Vec<String>,
+    pub(crate) finding_count: u64,
+}
+
+/// A copy of a store that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CopySummary {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) bytes: u64,
+}

@@ -1,0 +1,49 @@
+//! The command `serve`: the daemon.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::control::{connect, listen};
+use crate::exit::{ExitCode, Failure};
+use crate::handler::{Context, Network};
+use crate::home::Home;
+use crate::protocol::{ReadySummary, Summary};
+
+/// Answers peers and commands until a signal ends it. `ready` is told once it does.
+pub(crate) async fn serve(
+    home: Home,
+    ready: impl FnOnce(Summary) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    home.keys()?;
+    if connect(&home).await?.is_some() {
+        let said = format!("a daemon is running on {} already", home.dir().display());
+        return Err(Failure::new(ExitCode::Locked, said));
+    }
+    let context = Arc::new(Context::open(home, Network::Listens).await?);
+    let served = serve_context(&context, ready).await;
+    context.close().await;
+    served
+}
+
+async fn serve_context(
+    context: &Arc<Context>,
+    ready: impl FnOnce(Summary) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::io("waiting for signals", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let socket = listen(&context.home)?;
+    let address = context.node.messenger().local_address();
+    ready(Summary::Ready(ReadySummary {
+        id: context.node.domain().to_string(),
+        name: context.config.name.clone(),
+        listening: address.unwrap_or_else(|| context.config.listen.clone()),
+    }))?;
+    tokio::select! {
+        () = context.node.serve() => Err(Failure::new(ExitCode::Other, "the node has stopped")),
+        failure = socket.serve(Arc::clone(context)) => Err(failure),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,232 @@
+//! Items and summaries as JSON and as text for people. The keys of the JSON are documented in `docs/src/cli.md`.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::output::table;
+use crate::protocol::{
+    CheckSummary, CopySummary, DigestSummary, FactItem, ImportSummary, InitSummary, Item, PeerItem,
+    ReadySummary, StatusSummary, Summary, SyncSummary, VerifySummary,
+};
+
+/// Digits of an id that people need to tell one from another.
+const ID_DIGITS: usize = 12;
+
+impl Item {
+    /// Whether it is a result, and not only news of a command that goes on.
+    pub(crate) fn is_result(&self) -> bool {
+        match self {
+            Self::Peer(_) | Self::Fact(_) => true,
+            Self::Imported(_) | Self::Moved(_) => false,
+        }
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        match self {
+            Self::Peer(peer) => json(peer),
+            Self::Fact(fact) => json(fact),
+            Self::Imported(imported) => json(imported),
+            Self::Moved(moved) => json(moved),
+        }
+    }
+
+    pub(crate) fn headers(&self) -> &'static [&'static str] {
+        match self {
+            Self::Peer(_) => &["NAME", "ID", "ADDRESSES", "SEND", "RECEIVE"],
+            Self::Fact(_) => &["ID", "ORIGIN", "TYPE", "RESOURCE", "VALID FROM", "VALID UNTIL", "COMPARTMENT"],
+            Self::Imported(_) | Self::Moved(_) => &[],
+        }
+    }
+
+    pub(crate) fn cells(&self) -> Vec<String> {
+        match self {
+            Self::Peer(peer) => peer_cells(peer),
+            Self::Fact(fact) => fact_cells(fact),
+            Self::Imported(_) | Self::Moved(_) => Vec::new(),
+        }
+    }
+}
+
+fn peer_cells(peer: &PeerItem) -> Vec<String> {
+    vec![
+        peer.name.clone(),
+        short(&peer.id),
+        list(&peer.addresses),
+        list(&peer.send),
+        list(&peer.receive),
+    ]
+}
+
+fn fact_cells(fact: &FactItem) -> Vec<String> {
+    let resource = match fact.aspect.as_str() {
+        "" => fact.resource.clone(),
+        aspect => format!("{} ({aspect})", fact.resource),
+    };
+    vec![
+        fact.id.clone(),
+        fact.origin.clone(),
+        fact.fact_type.clone(),
+        resource,
+        fact.valid_from.clone(),
+        fact.valid_until.clone().unwrap_or_else(|| "-".to_owned()),
+        fact.compartment.clone(),
+    ]
+}
+
+impl Summary {
+    pub(crate) fn json(&self) -> serde_json::Result<String> {
+        match self {
+            Self::List | Self::Nothing => Ok(String::new()),
+            Self::Initialised(summary) => json(summary),
+            Self::Ready(summary) => json(summary),
+            Self::Status(summary) => json(summary),
+            Self::PeerAdded(peer) | Self::PeerRemoved(peer) => json(peer),
+            Self::Imported(summary) => json(summary),
+            Self::Fact(summary) => json(summary),
+            Self::Verified(summary) => json(summary),
+            Self::Synced(summary) => json(summary),
+            Self::Digest(summary) => json(summary),
+            Self::StoreChecked(summary) => json(summary),
+            Self::StoreCopied(summary) => json(summary),
+        }
+    }
+
+    /// Lines for people.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::List | Self::Nothing => String::new(),
+            Self::Initialised(summary) => initialised(summary),
+            Self::Ready(ReadySummary { id, name, listening }) => {
+                format!("listening on {listening} as {name} {id}\n")
+            }
+            Self::Status(summary) => status(summary),
+            Self::PeerAdded(peer) => peer_added(peer),
+            Self::PeerRemoved(peer) => {
+                format!("{} is not a peer any more; what it sent stays\n", peer.name)
+            }
+            Self::Imported(summary) => imported(summary),
+            Self::Fact(summary) => summary.text(),
+            Self::Verified(summary) => verified(summary),
+            Self::Synced(summary) => synced(summary),
+            Self::Digest(summary) => digest(summary),
+            Self::StoreChecked(summary) => checked(summary),
+            Self::StoreCopied(CopySummary { from, to, bytes }) => {
+                format!("copied {from} to {to}: {bytes} bytes\n")
+            }
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    serde_json::to_string(value)
+}
+
+fn initialised(summary: &InitSummary) -> String {
+    let InitSummary { id, name, home, listen, keys } = summary;
+    format!(
+        "{name} is set up in {home}\n\n  id      {id}\n  listen  {listen}\n\n\
+         Back up {keys} now, to a place that only you can read. Whoever has this file can speak for {name};\n\
+         without it nobody can. Back up the facts with `causality store backup FILE`.\n"
+    )
+}
+
+fn status(summary: &StatusSummary) -> String {
+    let StatusSummary { id, name, home, serving, listen, facts, logs, peers } = summary;
+    let daemon = if *serving { "listening on" } else { "not running; would listen on" };
+    let mut text =
+        format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
+    if !logs.is_empty() {
+        let rows = logs.iter().map(|log| {
+            let origin = log.origin_name.clone().unwrap_or_else(|| short(&log.origin));
+            vec![origin, log.compartment.clone(), short(&log.lane), log.facts.to_string()]
+        });
+        text.push('\n');
+        text.push_str(&table(Some(&["ORIGIN", "COMPARTMENT", "LANE", "FACTS"]), rows));
+    }
+    if !peers.is_empty() {
+        let rows = peers.iter().map(|peer| {
+            let connected = peer.connected.clone().unwrap_or_else(|| "-".to_owned());
+            vec![peer.name.clone(), short(&peer.id), connected]
+        });
+        text.push('\n');
+        text.push_str(&table(Some(&["PEER", "ID", "CONNECTED"]), rows));
+    }
+    text
+}
+
+fn peer_added(peer: &PeerItem) -> String {
+    let PeerItem { name, id, send, receive, .. } = peer;
+    let way = |compartments: &[String]| match compartments {
+        [] => "nothing".to_owned(),
+        some => list(some),
+    };
+    let (send, receive) = (way(send), way(receive));
+    format!("{name} {id} is a peer: it is sent {send}, and {receive} is received from it\n")
+}
+
+fn imported(summary: &ImportSummary) -> String {
+    let ImportSummary { lines, added, known, skipped } = summary;
+    let mut text = format!("{added} facts added");
+    if *known > 0 {
+        let _ = write!(text, ", {known} were there already");
+    }
+    if *skipped > 0 {
+        let _ = write!(text, ", {skipped} lines skipped");
+    }
+    text + &format!(", {lines} lines read\n")
+}
+
+fn verified(summary: &VerifySummary) -> String {
+    let VerifySummary { logs, facts, fact, findings } = summary;
+    if let Some(fact) = fact {
+        let FactItem { id, origin, fact_type, resource, .. } = fact;
+        return format!("{resource} is as its origin signed it\n  id      {id}\n  type    {fact_type}\n  origin  {origin}\n");
+    }
+    if findings.is_empty() {
+        return format!("{facts} facts in {logs} logs are as their origins signed them\n");
+    }
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+fn synced(summary: &SyncSummary) -> String {
+    let SyncSummary { facts_sent, facts_received, bytes_sent, bytes_received, round_trips, duration_ms, .. } =
+        summary;
+    format!(
+        "{facts_sent} facts sent, {facts_received} received; {bytes_sent} bytes sent, {bytes_received} received, \
+         {round_trips} round trips, {duration_ms:.1} ms\n"
+    )
+}
+
+fn digest(summary: &DigestSummary) -> String {
+    let rows = summary.logs.iter().map(|log| {
+        vec![
+            short(&log.origin),
+            log.compartment.clone(),
+            short(&log.lane),
+            log.size.to_string(),
+            short(&log.root),
+            log.held.to_string(),
+            short(&log.held_digest),
+        ]
+    });
+    let header = ["ORIGIN", "COMPARTMENT", "LANE", "SIZE", "ROOT", "HELD", "HELD DIGEST"];
+    format!("{}digest {}\n", table(Some(&header), rows), summary.digest)
+}
+
+fn checked(summary: &CheckSummary) -> String {
+    let CheckSummary { rows, segments, findings, finding_count, .. } = summary;
+    if *finding_count == 0 {
+        return format!("{rows} facts in {segments} segments are sound\n");
+    }
+    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    format!("{lines}{finding_count} findings\n")
+}
+
+fn list(words: &[String]) -> String {
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}
+
+fn short(id: &str) -> String {
+    id.get(..ID_DIGITS).unwrap_or(id).to_owned()
+}

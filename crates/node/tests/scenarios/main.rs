@@ -1,0 +1,8 @@
+//! Stories of two and three domains that synchronise, over the in-memory network and over QUIC.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod world;
+
+mod catch_up;
+mod live;
+mod strangers;
