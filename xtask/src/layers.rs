@@ -42,7 +42,10 @@ const KEPT_TO: &[(&str, &[&str])] = &[
         ],
     ),
     ("bincode", &["causality-wire"]),
-    ("chacha20poly1305", &["causality-envelope"]),
+    (
+        "chacha20poly1305",
+        &["causality-benches", "causality-envelope"],
+    ),
     ("clap", &["causality-cli", "causality-sim"]),
     ("criterion", &["causality-benches"]),
     ("getrandom", &["causality-node", "causality-cli"]),

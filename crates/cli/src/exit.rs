@@ -140,6 +140,9 @@ fn append_code(error: &AppendError) -> ExitCode {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Io { kind: io::ErrorKind::UnexpectedEof, .. } = error {
+            return Self::new(ExitCode::Integrity, "the store is damaged: its file ends early");
+        }
         let code = match error {
             StoreError::Locked { .. } => ExitCode::Locked,
             StoreError::NotAStore { .. }
@@ -151,5 +154,68 @@ impl From<StoreError> for Failure {
             _ => ExitCode::Other,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causality_fact::{DomainId, FactId};
+
+    #[test]
+    fn the_numbers_are_those_that_are_documented() {
+        let codes = [
+            (ExitCode::Other, 1),
+            (ExitCode::Usage, 2),
+            (ExitCode::Partial, 3),
+            (ExitCode::NotFound, 4),
+            (ExitCode::Contradiction, 5),
+            (ExitCode::Denied, 6),
+            (ExitCode::Unreachable, 7),
+            (ExitCode::Integrity, 8),
+            (ExitCode::Locked, 9),
+            (ExitCode::Interrupted, 130),
+        ];
+        assert!(codes.into_iter().all(|(code, number)| code.number() == number));
+    }
+
+    #[test]
+    fn failures_of_a_node_have_the_code_of_their_cause() {
+        let peer = || "b".to_owned();
+        let session = |error| NodeError::Session { peer: peer(), error };
+        for (error, code) in [
+            (NodeError::FactNotFound(FactId::new([1; 32])), ExitCode::NotFound),
+            (NodeError::PeerNotFound(DomainId::new([1; 32])), ExitCode::NotFound),
+            (NodeError::NoAddress { peer: peer() }, ExitCode::Unreachable),
+            (NodeError::TimedOut { peer: peer() }, ExitCode::Unreachable),
+            (NodeError::UnknownToPeer { peer: peer() }, ExitCode::Denied),
+            (session(SyncError::Closed), ExitCode::Unreachable),
+            (session(SyncError::Violation("x")), ExitCode::Integrity),
+            (NodeError::Append(AppendError::TooMany(9)), ExitCode::Usage),
+            (NodeError::Append(AppendError::EndOfTime), ExitCode::Other),
+            (NodeError::Integrity("x".into()), ExitCode::Integrity),
+            (NodeError::NotProvable, ExitCode::Partial),
+            (NodeError::Stopped, ExitCode::Other),
+            (NodeError::Store(StoreError::Full), ExitCode::Other),
+        ] {
+            assert_eq!(Failure::from(error).code, code);
+        }
+    }
+
+    #[test]
+    fn failures_of_a_store_have_the_code_of_their_cause() {
+        let path = || "store".into();
+        let io = |kind| StoreError::Io { kind, message: "x".into() };
+        for (error, code) in [
+            (StoreError::Locked { path: path() }, ExitCode::Locked),
+            (StoreError::NotAStore { path: path() }, ExitCode::Integrity),
+            (StoreError::Corrupt { what: "x".into() }, ExitCode::Integrity),
+            (io(io::ErrorKind::UnexpectedEof), ExitCode::Integrity),
+            (io(io::ErrorKind::PermissionDenied), ExitCode::Other),
+            (StoreError::Newer { found: 9, supported: 1 }, ExitCode::Other),
+        ] {
+            assert_eq!(Failure::from(error).code, code);
+        }
+        assert!(Failure::from(StoreError::Full).message.contains("space"));
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use causality_fact::{
     Content, DomainId, Exhibit, FactCore, FactId, FactQuery, Onward, Pattern, RowCore, TemporalFact,
 };
-use causality_node::{FactRecord, NodeError};
+use causality_node::NodeError;
+use causality_store::Place;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
@@ -61,7 +62,8 @@ pub(crate) async fn show(
         return Err(Failure::new(ExitCode::Other, message).advise("a newer program may show it"));
     };
     let name = context.name_of(fact.core().origin).await;
-    done(replies, Summary::Fact(Box::new(summary(&record, &fact, name)?))).await
+    let summary = summary(&fact, record.place, record.compartment, name)?;
+    done(replies, Summary::Fact(Box::new(summary))).await
 }
 
 /// Checks one fact: content, place in its log, signature.
@@ -173,8 +175,9 @@ fn item_of(id: FactId, core: &FactCore, origin: String, compartment: &str) -> Fa
 }
 
 fn summary(
-    record: &FactRecord,
     fact: &TemporalFact,
+    place: Place,
+    compartment: String,
     origin_name: Option<String>,
 ) -> Result<FactSummary, Failure> {
     let core = fact.core();
@@ -207,9 +210,9 @@ fn summary(
             Onward::Any => "any",
         }
         .to_owned(),
-        compartment: record.compartment.clone(),
-        lane: record.place.log.lane.to_string(),
-        position: record.place.position,
+        compartment,
+        lane: place.log.lane.to_string(),
+        position: place.position,
         withheld: withheld as u64,
         content: content?,
     })
@@ -254,7 +257,122 @@ impl FactSummary {
 
 #[cfg(test)]
 mod tests {
+    use causality_fact::{CompartmentId, LaneId, LogId};
+    use serde_json::json;
+
     use super::*;
+    use crate::tests::fact;
+
+    fn place() -> Place {
+        let (compartment, lane) = (CompartmentId::PUBLIC, LaneId::new([4; 16]));
+        let log = LogId { origin: DomainId::new([1; 32]), compartment, lane };
+        Place { log, position: 5 }
+    }
+
+    fn shown(fact: &TemporalFact) -> FactSummary {
+        summary(fact, place(), "public".into(), Some("seismo.us.ak".into())).unwrap()
+    }
+
+    #[test]
+    fn a_fact_is_shown_with_documented_keys() {
+        insta::assert_json_snapshot!(shown(&fact()), @r#"
+        {
+          "id": "d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1",
+          "origin": "0101010101010101010101010101010101010101010101010101010101010101",
+          "origin_name": "seismo.us.ak",
+          "type": "custom:report",
+          "resource": "event/ak18247005",
+          "aspect": "magnitude",
+          "valid_from": "2018-01-31T02:18:21.235Z",
+          "valid_until": "9223372036854775807",
+          "said": "2018-01-31T02:23:11.235Z",
+          "requires": [
+            "0202020202020202020202020202020202020202020202020202020202020202"
+          ],
+          "supersedes": [],
+          "label": "reviewed",
+          "onward": "audience",
+          "compartment": "public",
+          "lane": "04040404040404040404040404040404",
+          "position": 5,
+          "content": {
+            "count": 9223372036854775807,
+            "list": [
+              null,
+              true,
+              {
+                "k": {
+                  "$bytes": "AP8="
+                }
+              }
+            ],
+            "mag": -0.1,
+            "place": "\"ä\"\n🌋"
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_fact_in_part_says_how_many_fields_are_withheld() {
+        let shown = shown(&fact().redact(|field| field == "mag"));
+        assert_eq!((shown.withheld, shown.content.len()), (3, 1));
+        assert_eq!(json!(shown)["withheld"], 3);
+        assert!(shown.text().contains("withheld     3 fields"));
+    }
+
+    #[test]
+    fn a_fact_survives_the_control_socket() {
+        let shown = shown(&fact());
+        let text = serde_json::to_string(&shown).unwrap();
+        assert_eq!(serde_json::from_str::<FactSummary>(&text).unwrap(), shown);
+    }
+
+    #[test]
+    fn a_fact_for_people_is_a_line_for_each_thing() {
+        insta::assert_snapshot!(shown(&fact()).text(), @r#"
+        id           d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1
+        type         custom:report
+        resource     event/ak18247005
+        aspect       magnitude
+        valid from   2018-01-31T02:18:21.235Z
+        valid until  9223372036854775807
+        origin       seismo.us.ak (0101010101010101010101010101010101010101010101010101010101010101)
+        said         2018-01-31T02:23:11.235Z
+        label        reviewed
+        onward       audience
+        requires     0202020202020202020202020202020202020202020202020202020202020202
+        log          public, lane 04040404040404040404040404040404, position 5
+        content      count: 9223372036854775807
+        content      list: [null,true,{"k":{"$bytes":"AP8="}}]
+        content      mag: -0.1
+        content      place: "\"ä\"\n🌋"
+        "#);
+    }
+
+    #[test]
+    fn a_listed_and_a_verified_fact_have_documented_keys() {
+        let fact = fact();
+        let item = item_of(fact.id(), fact.core(), "seismo.us.ak".into(), "public");
+        let summary = VerifySummary { logs: 1, facts: 1, fact: Some(item), findings: Vec::new() };
+        insta::assert_json_snapshot!(summary, @r#"
+        {
+          "logs": 1,
+          "facts": 1,
+          "fact": {
+            "id": "d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1",
+            "origin": "seismo.us.ak",
+            "type": "custom:report",
+            "resource": "event/ak18247005",
+            "aspect": "magnitude",
+            "valid_from": "2018-01-31T02:18:21.235Z",
+            "valid_until": "9223372036854775807",
+            "compartment": "public"
+          },
+          "findings": []
+        }
+        "#);
+    }
 
     #[test]
     fn a_text_that_is_no_id_is_a_usage_error() {

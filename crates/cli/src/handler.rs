@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causality_fact::{DomainId, LogId};
+use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
@@ -43,6 +43,10 @@ pub(crate) enum Network {
 /// Where a node dials from that does not listen: the first of these that the machine has.
 const DIAL_FROM: [&str; 2] = ["[::]:0", "0.0.0.0:0"];
 
+/// For a command that somebody waits for: a peer that has gone is given up sooner than by a daemon.
+const DIALLER_LIMITS: QuicLimits =
+    QuicLimits { idle_timeout_ms: 10_000, keep_alive_ms: 3_000, ..QuicLimits::STANDARD };
+
 impl Context {
     /// Opens the store of a home and starts a node on it.
     pub(crate) async fn open(home: Home, network: Network) -> Result<Self, Failure> {
@@ -57,7 +61,10 @@ impl Context {
         let transport = match network {
             Network::None => None,
             Network::Dials => Some(dialler(&keys.transport_secret()).await?),
-            Network::Listens => Some(bind(&keys.transport_secret(), &config.listen).await?),
+            Network::Listens => {
+                let limits = QuicLimits::STANDARD;
+                Some(bind(&keys.transport_secret(), &config.listen, limits).await?)
+            }
         };
         let node = Node::start(NodeConfig {
             keys,
@@ -104,7 +111,7 @@ impl Context {
 async fn dialler(secret: &[u8; 32]) -> Result<Arc<dyn CrossDomainTransport>, Failure> {
     let mut bound = Err(Failure::new(ExitCode::Other, "this machine has no network"));
     for address in DIAL_FROM {
-        bound = bind(secret, address).await;
+        bound = bind(secret, address, DIALLER_LIMITS).await;
         if bound.is_ok() {
             break;
         }
@@ -112,7 +119,11 @@ async fn dialler(secret: &[u8; 32]) -> Result<Arc<dyn CrossDomainTransport>, Fai
     bound
 }
 
-async fn bind(secret: &[u8; 32], address: &str) -> Result<Arc<dyn CrossDomainTransport>, Failure> {
+async fn bind(
+    secret: &[u8; 32],
+    address: &str,
+    limits: QuicLimits,
+) -> Result<Arc<dyn CrossDomainTransport>, Failure> {
     let entropy = SystemEntropy;
     let randomness = Randomness::new(move || {
         let mut drawn = [0; 32];
@@ -120,7 +131,7 @@ async fn bind(secret: &[u8; 32], address: &str) -> Result<Arc<dyn CrossDomainTra
         drawn
     });
     let secret = TransportSecret::from_bytes(*secret);
-    let config = QuicConfig::new(secret, QuicLimits::STANDARD, randomness)
+    let config = QuicConfig::new(secret, limits, randomness)
         .map_err(|error| Failure::new(ExitCode::Other, error))?;
     let transport = QuicTransport::bind(config, address).await.map_err(|error| {
         let failure = Failure::new(ExitCode::Other, &error);
@@ -192,8 +203,14 @@ pub(crate) async fn done(replies: &mpsc::Sender<Reply>, summary: Summary) -> Res
 async fn status(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), Failure> {
     let status = context.node.status().await?;
     let mut logs = Vec::new();
-    for (log, facts) in &status.logs {
-        logs.push(status_log(context, *log, *facts).await);
+    for log in context.node.registry().digest(None).await?.logs {
+        logs.push(StatusLog {
+            origin: log.origin.to_string(),
+            origin_name: context.name_of(log.origin).await,
+            compartment: log.compartment_name,
+            lane: log.lane.to_string(),
+            facts: log.held,
+        });
     }
     let peer = |(peer, connected): (PeerConfig, Option<String>)| StatusPeer {
         name: peer.name,
@@ -207,21 +224,11 @@ async fn status(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), 
         home: context.home.dir().display().to_string(),
         serving: listens,
         listen: status.address.filter(|_| listens).unwrap_or_else(|| context.config.listen.clone()),
-        facts: status.logs.values().sum(),
+        facts: logs.iter().map(|log| log.facts).sum(),
         logs,
         peers: status.peers.into_iter().map(peer).collect(),
     };
     done(replies, Summary::Status(summary)).await
-}
-
-async fn status_log(context: &Context, log: LogId, facts: u64) -> StatusLog {
-    StatusLog {
-        origin: log.origin.to_string(),
-        origin_name: context.name_of(log.origin).await,
-        compartment: log.compartment.to_string(),
-        lane: log.lane.to_string(),
-        facts,
-    }
 }
 
 async fn digest(

@@ -256,3 +256,88 @@ fn id_from_text<'de, D: Deserializer<'de>>(from: D) -> Result<DomainId, D::Error
     let text = String::deserialize(from)?;
     DomainId::from_str(&text).map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causality_node::Entropy as _;
+    use tempfile::TempDir;
+
+    fn keys() -> DomainKeys {
+        let mut random = causality_node::SystemEntropy.generator();
+        DomainKeys::generate(&mut random, 0..i64::MAX).unwrap()
+    }
+
+    fn config() -> Config {
+        Config { name: "a".into(), listen: LISTEN.into() }
+    }
+
+    fn set_up() -> (TempDir, Home) {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home { dir: folder.path().join("home") };
+        home.init(&keys(), &config()).unwrap();
+        (folder, home)
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_new_home_has_keys_for_its_owner_only() {
+        let (_folder, home) = set_up();
+        assert_eq!(home.config(), Ok(config()));
+        assert_eq!(home.peers(), Ok(Vec::new()));
+        assert_eq!((mode_of(home.dir()), mode_of(&home.keys_path())), (0o700, 0o600));
+        assert!(home.keys().is_ok());
+    }
+
+    #[test]
+    fn a_home_is_set_up_once() {
+        let (_folder, home) = set_up();
+        let before = fs::read(home.keys_path()).unwrap();
+        assert_eq!(home.init(&keys(), &config()).unwrap_err().code, ExitCode::Contradiction);
+        assert_eq!(fs::read(home.keys_path()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_directory_with_something_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("letter"), "dear").unwrap();
+        let home = Home { dir: folder.path().to_owned() };
+        assert_eq!(home.init(&keys(), &config()).unwrap_err().code, ExitCode::Usage);
+        assert_eq!(home.keys().unwrap_err().code, ExitCode::NotFound);
+    }
+
+    #[test]
+    fn peers_survive_their_file() {
+        let (_folder, home) = set_up();
+        let peer = Peer {
+            name: "b".into(),
+            id: DomainId::new([7; 32]),
+            addresses: vec!["[::1]:1".into()],
+            send: vec!["public".into()],
+            receive: Vec::new(),
+        };
+        home.set_peers(vec![peer.clone()]).unwrap();
+        assert_eq!(home.peers(), Ok(vec![peer]));
+        assert_eq!(mode_of(&home.dir().join(PEERS)), 0o600);
+    }
+
+    #[test]
+    fn files_that_are_not_understood_say_where() {
+        let (_folder, home) = set_up();
+        for (file, text) in [(CONFIG, "name = 7"), (CONFIG, "name = \"a b\"\nlisten = \"a:1\""), (PEERS, "[[peer]]\nname = \"b\"")] {
+            fs::write(home.dir().join(file), text).unwrap();
+            let failure = home.config().and(home.peers().map(drop)).unwrap_err();
+            assert!(failure.message.contains(file), "{failure:?}");
+            assert_eq!(failure.code, ExitCode::Usage);
+            home.write(CONFIG, toml_of(&config()).unwrap().as_bytes(), 0o644).unwrap();
+        }
+        let large = "#".repeat(usize::try_from(FILE_BYTES_MAX).unwrap());
+        fs::write(home.dir().join(PEERS), &large).unwrap();
+        assert_eq!(home.peers(), Ok(Vec::new()));
+        fs::write(home.dir().join(PEERS), large + "#").unwrap();
+        assert_eq!(home.peers().unwrap_err().code, ExitCode::Integrity);
+    }
+}

@@ -265,3 +265,216 @@ async fn compartments(node: &Node) -> Result<BTreeSet<String>, Failure> {
     names.extend(own.logs.into_iter().map(|log| log.compartment_name));
     Ok(names)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use causality_fact::{DomainId, FactQuery};
+    use causality_node::PeerConfig;
+
+    use super::*;
+    use crate::tests::node;
+
+    fn options() -> ImportOptions {
+        ImportOptions { source: "input".into(), skip_invalid: false, each: true, total_bytes: None }
+    }
+
+    fn line(resource: &str, more: &str) -> String {
+        format!(r#"{{"type":"operation","resource":"{resource}","content":{{}}{more}}}"#) + "\n"
+    }
+
+    /// What an import of this text came to: the failure, and what was sent.
+    async fn imported(node: &Node, options: &ImportOptions, text: &str) -> Outcome {
+        let (input, input_out) = mpsc::channel(1);
+        let (replies, mut replies_out) = mpsc::channel(1);
+        let bytes = text.as_bytes().to_vec();
+        let feed = async move { drop(input.send(bytes).await) };
+        let work = async { import_into(node, options, input_out, &{ replies }).await };
+        let collect = async {
+            let mut sent = Vec::new();
+            while let Some(reply) = replies_out.recv().await {
+                sent.push(reply);
+            }
+            sent
+        };
+        let ((), result, sent) = tokio::join!(feed, work, collect);
+        Outcome { result, sent }
+    }
+
+    struct Outcome {
+        result: Result<(), Failure>,
+        sent: Vec<Reply>,
+    }
+
+    impl Outcome {
+        fn items(&self) -> Vec<&ImportedItem> {
+            let item = |reply| match reply {
+                &Reply::Item(Item::Imported(ref item)) => Some(item),
+                _ => None,
+            };
+            self.sent.iter().filter_map(item).collect()
+        }
+
+        fn notes(&self) -> Vec<&str> {
+            let note = |reply| match reply {
+                &Reply::Note(ref note) => Some(note.as_str()),
+                _ => None,
+            };
+            self.sent.iter().filter_map(note).collect()
+        }
+
+        /// Lines, added, known, skipped.
+        fn counts(&self) -> (u64, u64, u64, u64) {
+            match self.sent.last() {
+                Some(Reply::Done(Summary::Imported(s))) => (s.lines, s.added, s.known, s.skipped),
+                other => panic!("no summary but {other:?}"),
+            }
+        }
+    }
+
+    /// Imports what must be valid, for tests of what comes after.
+    pub(crate) async fn import_all(node: &Node, text: &str) {
+        imported(node, &options(), text).await.result.unwrap();
+    }
+
+    async fn held(node: &Node) -> usize {
+        let page = node.registry().query_facts(&FactQuery::default(), None, 10_000).await.unwrap();
+        assert_eq!(page.next, None);
+        page.facts.len()
+    }
+
+    #[tokio::test]
+    async fn each_line_is_acknowledged_in_order_and_again_as_known() {
+        let (node, _) = node().await;
+        let text = line("a/1", "") + "\n  \n" + &line("a/2", "") + &line("a/1", "").replace(',', " , ");
+        let first = imported(&node, &options(), &text).await;
+        assert_eq!(first.result, Ok(()));
+        assert_eq!(first.counts(), (3, 2, 1, 0));
+        let lines: Vec<_> = first.items().iter().map(|item| (item.line, item.known)).collect();
+        assert_eq!(lines, [(1, false), (4, false), (5, true)]);
+        assert_eq!(first.items()[0].id, first.items()[2].id);
+        let second = imported(&node, &options(), &text).await;
+        assert_eq!(second.counts(), (3, 0, 3, 0));
+        assert_eq!(held(&node).await, 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_durable_before_more_comes() {
+        let (node, _) = node().await;
+        let (input, input_out) = mpsc::channel(1);
+        let (replies, mut replies_out) = mpsc::channel(1);
+        let working = tokio::spawn({
+            let node = node.clone();
+            async move { import_into(&node, &options(), input_out, &replies).await }
+        });
+        for number in 1..=3 {
+            let more = if number > 1 { r#","requires":["1"]"# } else { r#","ref":"1""# };
+            let text = line(&format!("a/{number}"), more);
+            let (start, end) = text.split_at(20);
+            input.send(start.into()).await.unwrap();
+            input.send(end.into()).await.unwrap();
+            loop {
+                match replies_out.recv().await.unwrap() {
+                    Reply::Item(Item::Imported(item)) => break assert_eq!(item.line, number),
+                    other => assert!(matches!(other, Reply::Progress { .. }), "{other:?}"),
+                }
+            }
+        }
+        drop(input);
+        while replies_out.recv().await.is_some() {}
+        assert_eq!(working.await.unwrap(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn lines_before_an_invalid_one_stay_and_are_counted() {
+        let (node, _) = node().await;
+        let text = line("a/1", "") + "nonsense\n" + &line("a/2", "");
+        let outcome = imported(&node, &options(), &text).await;
+        let failure = outcome.result.as_ref().unwrap_err();
+        assert_eq!(failure.code, ExitCode::Usage);
+        assert!(failure.message.starts_with("input, line 2, column 1: expected an object"), "{failure:?}");
+        assert_eq!(outcome.counts(), (2, 1, 0, 0));
+        assert_eq!(held(&node).await, 1);
+    }
+
+    #[tokio::test]
+    async fn invalid_lines_are_skipped_with_a_note_if_so_told() {
+        let (node, _) = node().await;
+        let text = "\u{fffd}\n".to_owned() + &line("a/1", r#","ref":"x""#) + &line("a/2", r#","ref":"x""#);
+        let options = ImportOptions { skip_invalid: true, ..options() };
+        let outcome = imported(&node, &options, &text).await;
+        assert_eq!(outcome.result.as_ref().unwrap_err().code, ExitCode::Partial);
+        assert_eq!(outcome.counts(), (3, 1, 0, 2));
+        let notes = outcome.notes();
+        assert!(notes[0].starts_with("skipped input, line 1, column 1: "), "{notes:?}");
+        assert!(notes[1].starts_with("skipped input, line 3: an earlier line with the ref \"x\""), "{notes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_compartment_must_be_known() {
+        let (node, _) = node().await;
+        let text = line("a/1", r#","compartment":"partners""#) + &line("a/2", "");
+        let failure = imported(&node, &options(), &text).await.result.unwrap_err();
+        assert!(failure.message.contains("no compartment is called \"partners\""), "{failure:?}");
+        let peer = PeerConfig {
+            domain: DomainId::new([7; 32]),
+            name: "b".into(),
+            addresses: Vec::new(),
+            send: vec!["partners".into()],
+            receive: Vec::new(),
+        };
+        node.set_peers(vec![peer]).await.unwrap();
+        import_all(&node, &text).await;
+        assert_eq!(held(&node).await, 2);
+        // Its log keeps a compartment known when the peer has gone.
+        node.set_peers(Vec::new()).await.unwrap();
+        import_all(&node, &text).await;
+        assert_eq!(held(&node).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_stream_may_have_many_batches() {
+        let (node, _) = node().await;
+        let count = batch::BATCH_LINES_MAX + 10;
+        let text: String = (0..count).map(|number| line(&format!("a/{number}"), "")).collect();
+        let outcome = imported(&node, &options(), &text).await;
+        assert_eq!(outcome.items().len(), count);
+        let done = outcome.sent.iter().filter(|reply| matches!(reply, Reply::Progress { .. }));
+        assert_eq!(done.count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_fact_that_is_too_large_with_its_heads_is_refused_alone() {
+        let (node, _) = node().await;
+        let head = |number: usize| line("a/1", &format!(r#","valid_from":0,"supersedes":[],"label":"{number}""#));
+        let heads: String = (0..256).map(head).collect();
+        let large = line("a/1", r#","ref":"large""#).replace("{}", &format!(r#"{{"t":"{}"}}"#, "x".repeat(59_000)));
+        let text = heads + &large + &line("a/2", r#","requires":["large"]"#) + &line("a/3", "");
+        let options = ImportOptions { skip_invalid: true, ..options() };
+        let outcome = imported(&node, &options, &text).await;
+        assert_eq!(outcome.counts(), (259, 257, 0, 2));
+        let notes = outcome.notes();
+        assert!(notes[0].contains("line 257: ") && notes[0].contains("60000"), "{}", notes[0]);
+        assert!(notes[1].contains("line 258, column ") && notes[1].contains("\"large\""), "{}", notes[1]);
+    }
+
+    #[test]
+    fn items_and_summaries_have_documented_keys() {
+        let item = ImportedItem { id: "0a".repeat(32), line: 1, known: false };
+        insta::assert_json_snapshot!(item, @r#"
+        {
+          "id": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+          "line": 1,
+          "known": false
+        }
+        "#);
+        let summary = ImportSummary { lines: 4, added: 2, known: 1, skipped: 1 };
+        insta::assert_json_snapshot!(summary, @r#"
+        {
+          "lines": 4,
+          "added": 2,
+          "known": 1,
+          "skipped": 1
+        }
+        "#);
+    }
+}

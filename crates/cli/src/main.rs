@@ -21,6 +21,9 @@ mod import;
 mod line;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::future::Future;
 use std::io::{self, IsTerminal as _, Read};

@@ -31,11 +31,8 @@ pub(crate) fn show(
 
 /// Shows one result.
 pub(crate) fn show_summary(format: Format, summary: Summary) -> Result<(), Failure> {
-    let (replies, out) = mpsc::channel(1);
-    let sent = replies.try_send(Reply::Done(summary));
-    sent.expect("the queue has room for one");
-    drop(replies);
-    show(format, Unit::Facts, out)
+    let mut output = Output::new(format, Unit::Facts, io::stdout().lock());
+    output.reply(Reply::Done(summary)).and_then(|()| output.finish()).map_err(written)
 }
 
 /// Says a failure.
@@ -184,7 +181,8 @@ pub(crate) fn table(
     for row in rows {
         table.add_row(row);
     }
-    let lines = table.lines().map(|line| line.trim_end().to_owned() + "\n");
+    // The layout starts each line with the padding of the first column.
+    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n");
     lines.collect()
 }
 
@@ -193,5 +191,80 @@ fn written(error: io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::new(ExitCode::Other, ""),
         _ => Failure::io("standard output", &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{ImportSummary, MovedItem, PeerItem};
+
+    fn shown(format: Format, replies: &[Reply]) -> String {
+        let mut out = Vec::new();
+        let mut output = Output::new(format, Unit::Facts, &mut out);
+        replies.iter().try_for_each(|reply| output.reply(reply.clone())).unwrap();
+        output.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn item(name: &str) -> Reply {
+        Reply::Item(Item::Peer(PeerItem {
+            name: name.into(),
+            id: "i".into(),
+            addresses: Vec::new(),
+            send: Vec::new(),
+            receive: Vec::new(),
+        }))
+    }
+
+    fn names(text: &str) -> Vec<String> {
+        let values: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        values.iter().map(|value| value["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_list_is_one_array_or_a_line_each_or_a_table() {
+        let all = [item("a"), item("b"), Reply::Done(Summary::List)];
+        assert_eq!(names(&shown(Format::Json, &all)), ["a", "b"]);
+        assert_eq!(shown(Format::Jsonl, &all).lines().count(), 2);
+        let table = shown(Format::Table, &all);
+        assert!(table.starts_with("NAME") && table.lines().count() == 3, "{table}");
+    }
+
+    #[test]
+    fn an_empty_list_is_an_empty_array_or_nothing() {
+        let none = [Reply::Done(Summary::List)];
+        assert_eq!(shown(Format::Json, &none), "[]\n");
+        assert_eq!(shown(Format::Jsonl, &none), "");
+        assert_eq!(shown(Format::Table, &none), "");
+    }
+
+    #[test]
+    fn a_long_table_has_one_header() {
+        let mut all = vec![item("a"); TABLE_ROWS + 1];
+        all.push(Reply::Done(Summary::List));
+        let table = shown(Format::Table, &all);
+        assert_eq!(table.lines().count(), TABLE_ROWS + 2);
+        assert_eq!(table.matches("NAME").count(), 1);
+    }
+
+    #[test]
+    fn news_on_the_way_is_for_json_lines_only() {
+        let moved = Reply::Item(Item::Moved(MovedItem { facts_sent: 1, facts_received: 2 }));
+        let summary = ImportSummary { lines: 1, added: 1, known: 0, skipped: 0 };
+        let all = [moved, Reply::Done(Summary::Imported(summary))];
+        assert_eq!(shown(Format::Jsonl, &all).lines().count(), 2);
+        assert_eq!(shown(Format::Json, &all).lines().count(), 1);
+        assert_eq!(shown(Format::Table, &all), "1 facts added, 1 lines read\n");
+    }
+
+    #[test]
+    fn bytes_are_written_as_they_are() {
+        let all = [Reply::Bytes(vec![0, 255]), Reply::Done(Summary::Nothing)];
+        let mut out = Vec::new();
+        let mut output = Output::new(Format::Json, Unit::Facts, &mut out);
+        all.into_iter().try_for_each(|reply| output.reply(reply)).unwrap();
+        output.finish().unwrap();
+        assert_eq!(out, [0, 255]);
     }
 }

@@ -230,3 +230,127 @@ fn list(words: &[String]) -> String {
 fn short(id: &str) -> String {
     id.get(..ID_DIGITS).unwrap_or(id).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{DigestLog, ImportedItem, MovedItem, StatusLog, StatusPeer};
+    use insta::assert_snapshot;
+
+    fn id(digit: &str) -> String {
+        digit.repeat(64)
+    }
+
+    fn peer() -> PeerItem {
+        PeerItem {
+            name: "b".into(),
+            id: id("b"),
+            addresses: vec!["127.0.0.1:4772".into()],
+            send: vec!["public".into()],
+            receive: Vec::new(),
+        }
+    }
+
+    fn log() -> DigestLog {
+        DigestLog {
+            origin: id("a"),
+            compartment: "public".into(),
+            lane: "1".repeat(32),
+            size: 7,
+            root: id("c"),
+            held: 7,
+            held_digest: "2".repeat(32),
+        }
+    }
+
+    fn home() -> Summary {
+        let log = StatusLog {
+            origin: id("a"),
+            origin_name: Some("a".into()),
+            compartment: "public".into(),
+            lane: "1".repeat(32),
+            facts: 7,
+        };
+        let connected = Some("127.0.0.1:4772".into());
+        Summary::Status(StatusSummary {
+            id: id("a"),
+            name: "a".into(),
+            home: "/home/a".into(),
+            serving: true,
+            listen: "127.0.0.1:4771".into(),
+            facts: 7,
+            logs: vec![log],
+            peers: vec![StatusPeer { name: "b".into(), id: id("b"), connected }],
+        })
+    }
+
+    fn moved() -> Summary {
+        Summary::Synced(SyncSummary {
+            facts_sent: 3,
+            facts_received: 1,
+            bytes_sent: 500,
+            bytes_received: 100,
+            mtu_probe_bytes: 50,
+            round_trips: 2,
+            duration_ms: 1.5,
+        })
+    }
+
+    fn json(summary: &Summary) -> String {
+        summary.json().unwrap()
+    }
+
+    #[test]
+    fn the_keys_of_items_are_those_that_are_documented() {
+        let keys = |item: Item| item.json().unwrap();
+        assert_snapshot!(keys(Item::Peer(peer())), @r#"{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","addresses":["127.0.0.1:4772"],"send":["public"],"receive":[]}"#);
+        let imported = ImportedItem { id: "a".into(), line: 3, known: false };
+        assert_snapshot!(keys(Item::Imported(imported)), @r#"{"id":"a","line":3,"known":false}"#);
+        let so_far = MovedItem { facts_sent: 2, facts_received: 1 };
+        assert_snapshot!(keys(Item::Moved(so_far)), @r#"{"facts_sent":2,"facts_received":1}"#);
+    }
+
+    #[test]
+    fn the_keys_of_results_are_those_that_are_documented() {
+        let (id, name) = ("a".to_owned(), "n".to_owned());
+        let new = InitSummary {
+            id: id.clone(),
+            name: name.clone(),
+            home: "/h".into(),
+            listen: "l:1".into(),
+            keys: "/h/keys".into(),
+        };
+        assert_snapshot!(json(&Summary::Initialised(new)), @r#"{"id":"a","name":"n","home":"/h","listen":"l:1","keys":"/h/keys"}"#);
+        let ready = ReadySummary { id, name, listening: "l:1".into() };
+        assert_snapshot!(json(&Summary::Ready(ready)), @r#"{"id":"a","name":"n","listening":"l:1"}"#);
+        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/home/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
+        let import = ImportSummary { lines: 4, added: 2, known: 1, skipped: 1 };
+        assert_snapshot!(json(&Summary::Imported(import)), @r#"{"lines":4,"added":2,"known":1,"skipped":1}"#);
+        assert_snapshot!(json(&moved()), @r#"{"facts_sent":3,"facts_received":1,"bytes_sent":500,"bytes_received":100,"mtu_probe_bytes":50,"round_trips":2,"duration_ms":1.5}"#);
+        let digest = DigestSummary { logs: vec![log()], digest: "d".into() };
+        assert_snapshot!(json(&Summary::Digest(digest)), @r#"{"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","compartment":"public","lane":"11111111111111111111111111111111","size":7,"root":"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc","held":7,"held_digest":"22222222222222222222222222222222"}],"digest":"d"}"#);
+        let check = CheckSummary { rows: 7, withheld: 0, segments: 1, findings: Vec::new(), finding_count: 0 };
+        assert_snapshot!(json(&Summary::StoreChecked(check)), @r#"{"rows":7,"withheld":0,"segments":1,"findings":[],"finding_count":0}"#);
+        let copy = CopySummary { from: "x".into(), to: "y".into(), bytes: 9 };
+        assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9}"#);
+    }
+
+    #[test]
+    fn people_read_lines_and_tables() {
+        assert_snapshot!(home().text(), @r"
+        a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+          home    /home/a
+          daemon  listening on 127.0.0.1:4771
+          facts   7
+
+        ORIGIN  COMPARTMENT  LANE          FACTS
+        a       public       111111111111  7
+
+        PEER  ID            CONNECTED
+        b     bbbbbbbbbbbb  127.0.0.1:4772
+        ");
+        assert_snapshot!(moved().text(), @"3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms");
+        let added = Summary::PeerAdded(peer()).text();
+        assert_snapshot!(added, @"b bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb is a peer: it is sent public, and nothing is received from it");
+    }
+}

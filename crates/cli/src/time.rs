@@ -1,7 +1,7 @@
 //! Times as text: RFC 3339 in and out, milliseconds since 1970 inside.
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 use thiserror::Error;
 
 /// Why text is not a time.
@@ -13,63 +13,71 @@ pub(crate) enum TimeError {
     TooFine,
 }
 
-/// Reads RFC 3339 time. Leap seconds have no place on the scale, so they are refused.
+/// Reads RFC 3339 time (section 5.6). Leap seconds have no place on the scale, so they are refused.
 pub(crate) fn parse(text: &str) -> Result<i64, TimeError> {
-    if !has_shape(text.as_bytes()) {
-        return Err(TimeError::NotRfc3339);
-    }
-    let time: Timestamp = text.parse().map_err(|_| TimeError::NotRfc3339)?;
-    let digits = text.as_bytes().get(SECONDS_END..).unwrap_or_default();
-    let finer = |digit: &u8| digit.is_ascii_digit() && *digit != b'0';
-    // Behind the point and three digits; beyond nanoseconds the parser would not look.
-    let fraction = digits.iter().skip(4).take_while(|digit| digit.is_ascii_digit());
-    if digits.first() == Some(&b'.') && fraction.into_iter().any(finer) {
+    let parts = Parts::of(text).ok_or(TimeError::NotRfc3339)?;
+    let local: DateTime = parts.local.parse().map_err(|_| TimeError::NotRfc3339)?;
+    if parts.fraction.bytes().skip(3).any(|digit| digit != b'0') {
         return Err(TimeError::TooFine);
     }
-    Ok(time.as_millisecond())
+    let since_epoch = local.duration_since(EPOCH).as_millis();
+    let ms = since_epoch - i128::from(parts.offset_minutes) * 60_000;
+    i64::try_from(ms).map_err(|_| TimeError::NotRfc3339)
 }
 
 /// RFC 3339 with milliseconds if there are any; the number itself where the calendar ends.
 pub(crate) fn format(ms: i64) -> String {
-    match Timestamp::from_millisecond(ms) {
-        Ok(time) if (0..=9999).contains(&time.to_zoned(jiff::tz::TimeZone::UTC).year()) => {
-            DateTimePrinter::new().timestamp_to_string(&time)
-        }
+    match EPOCH.checked_add(SignedDuration::from_millis(ms)) {
+        Ok(time) if time.year() >= 0 => format!("{time}Z"),
         _ => ms.to_string(),
     }
 }
 
-const SECONDS_END: usize = "2018-01-30T12:00:00".len();
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
-/// The shape of RFC 3339, section 5.6; the parser knows the calendar, and accepts more shapes than this one.
-fn has_shape(text: &[u8]) -> bool {
-    let Some((seconds, rest)) = text.split_at_checked(SECONDS_END) else { return false };
-    let fits = |(byte, expected): (&u8, &u8)| match expected {
-        b'0' => byte.is_ascii_digit(),
-        b'T' => matches!(byte, b'T' | b't' | b' '),
-        _ => byte == expected,
-    };
-    let leap = seconds.ends_with(b"60");
-    !leap && seconds.iter().zip(b"0000-00-00T00:00:00").all(fits) && has_end(rest)
+/// The parts of a text that has the shape of a time; the calendar is another question.
+struct Parts<'a> {
+    local: &'a str,
+    /// The digits behind the point of the seconds.
+    fraction: &'a str,
+    offset_minutes: i32,
 }
 
-fn has_end(rest: &[u8]) -> bool {
-    let zone = match rest.strip_prefix(b".") {
-        Some(rest) => {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if !(1..=9).contains(&digits) {
-                return false;
-            }
-            rest.get(digits..).unwrap_or_default()
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Option<Self> {
+        let (seconds, rest) = text.split_at_checked("0000-00-00T00:00:00".len())?;
+        let fits = |(byte, expected): (u8, u8)| match expected {
+            b'0' => byte.is_ascii_digit(),
+            b'T' => matches!(byte, b'T' | b't' | b' '),
+            _ => byte == expected,
+        };
+        let has_shape = seconds.bytes().zip(*b"0000-00-00T00:00:00").all(fits);
+        if !has_shape || seconds.ends_with("60") {
+            return None;
         }
-        None => rest,
+        let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+        let (fraction, zone) = match rest.strip_prefix('.') {
+            Some(rest) => rest.split_at_checked(digits(rest)).filter(|(f, _)| (1..=9).contains(&f.len()))?,
+            None => ("", rest),
+        };
+        let local = text.strip_suffix(zone)?;
+        Some(Self { local, fraction, offset_minutes: offset_minutes(zone)? })
+    }
+}
+
+fn offset_minutes(zone: &str) -> Option<i32> {
+    let two = |tens: u8, ones: u8, limit: i32| {
+        let digits = tens.is_ascii_digit() && ones.is_ascii_digit();
+        let number = i32::from(tens) * 10 + i32::from(ones) - i32::from(b'0') * 11;
+        (digits && number < limit).then_some(number)
     };
-    match zone {
-        b"Z" | b"z" => true,
-        [b'+' | b'-', h1, h2, b':', m1, m2] => {
-            [h1, h2, m1, m2].iter().all(|byte| byte.is_ascii_digit())
+    match *zone.as_bytes() {
+        [b'Z' | b'z'] => Some(0),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let minutes = two(h1, h2, 24)? * 60 + two(m1, m2, 60)?;
+            Some(if sign == b'-' { -minutes } else { minutes })
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -84,6 +92,7 @@ mod tests {
             ("1969-12-31T23:59:59.999Z", -1),
             ("2018-01-30T12:00:00.123Z", 1_517_313_600_123),
             ("2018-01-30t13:00:00.12+01:00", 1_517_313_600_120),
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000),
             ("2018-01-30 11:30:00.123000-00:30", 1_517_313_600_123),
         ];
         for (text, ms) in cases {
@@ -100,7 +109,8 @@ mod tests {
             "", "yesterday", "2018-01-30", "2018-01-30T12:00:00", "2018-02-30T12:00:00Z",
             "2018-01-30T12:00:60Z", "2018-01-30T12:00:00.Z", "2018-01-30T12:00Z", "20180130T120000Z",
             "2018-01-30T12:00:00Z[UTC]", "2018-01-30T25:00:00Z", "2018-01-30T12:00:00+0100", " 2018-01-30T12:00:00Z",
-            "2018-01-30T12:00:00.0000000001Z",
+            "2018-01-30T12:00:00.0000000001Z", "2018-01-30T12:00:00+24:00", "2018-01-30T12:00:00+01:60",
+            "2018-01-30T12:00:00ä", "2018-01-30T12:00:0ä",
         ];
         for text in shapes {
             assert_eq!(parse(text), Err(TimeError::NotRfc3339), "{text}");
@@ -109,10 +119,12 @@ mod tests {
 
     #[test]
     fn times_are_written_so_that_they_are_read_back() {
-        for ms in [0, -1, 1_517_313_600_123, 253_402_300_799_000] {
+        for ms in [0, -1, 1_517_313_600_123, 253_402_300_799_999, -62_167_219_200_000] {
             assert_eq!(parse(&format(ms)), Ok(ms), "{}", format(ms));
         }
         assert_eq!(format(1_517_313_600_120), "2018-01-30T12:00:00.12Z");
-        assert_eq!(format(i64::MAX), i64::MAX.to_string());
+        for ms in [i64::MAX, i64::MIN, 253_402_300_800_000, -62_167_219_200_001] {
+            assert_eq!(format(ms), ms.to_string());
+        }
     }
 }

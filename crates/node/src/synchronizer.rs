@@ -20,6 +20,9 @@ use crate::messenger::CrossDomainMessenger;
 use crate::messenger::Session;
 use crate::messenger::closed_error;
 
+/// How often a synchronisation tells how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(10);
+
 /// Brings this domain and its peers up to date with each other.
 #[derive(Clone, Debug)]
 pub struct FactSynchronizer {
@@ -89,15 +92,18 @@ impl FactSynchronizer {
                 },
             },
         };
+        let counted = if is_own { (0, 0) } else { self.counts(session.id).await };
         let round = self.round(session.id).await?;
         tokio::pin!(round);
-        let mut ticks = tokio::time::interval(Duration::from_millis(100));
+        let mut ticks = tokio::time::interval(PROGRESS_EVERY);
         let mut report = SyncReport::default();
         let result = loop {
             tokio::select! {
                 result = &mut round => break result,
                 _ = ticks.tick() => {
-                    self.note_counts(&mut report, session.id).await;
+                    let (sent, received) = self.counts(session.id).await;
+                    report.facts_sent = sent.saturating_sub(counted.0);
+                    report.facts_received = received.saturating_sub(counted.1);
                     progress(&report);
                 }
             }
@@ -184,16 +190,15 @@ impl FactSynchronizer {
     }
 
     /// How much has gone each way since the session began.
-    async fn note_counts(&self, report: &mut SyncReport, session: SessionId) {
+    async fn counts(&self, session: SessionId) -> (u64, u64) {
         let (answer, counts) = oneshot::channel();
         let look = move |engine: &causality_sync::Engine, _: &crate::driver::Sessions| {
             let _ = answer.send(engine.session_counts(session));
         };
-        if self.commands.send(Command::Inspect(Box::new(look))).await.is_ok()
-            && let Ok(Some((sent, received))) = counts.await
-        {
-            (report.facts_sent, report.facts_received) = (sent, received);
+        if self.commands.send(Command::Inspect(Box::new(look))).await.is_err() {
+            return (0, 0);
         }
+        counts.await.ok().flatten().unwrap_or_default()
     }
 
     async fn ended(

@@ -172,7 +172,8 @@ impl Engine {
         })
     }
 
-    /// How many facts a session has sent and received; `None` when it is gone.
+    /// How many facts of a session the peer has confirmed as durable, and how many of the peer's are durable here;
+    /// `None` when it is gone.
     pub fn session_counts(&self, session: SessionId) -> Option<(u64, u64)> {
         self.sessions.get(&session).map(Session::counts)
     }

@@ -86,6 +86,8 @@ pub(crate) struct Session {
     facts_sent: u64,
     bytes_sent: u64,
     facts_received: u64,
+    /// How many of the facts sent the peer has confirmed as durable.
+    facts_confirmed: u64,
     /// Whether a round was finished: from then on new facts go out by themselves.
     is_live: bool,
 }
@@ -195,15 +197,16 @@ impl Session {
             waiting: Vec::new(),
             rounds_opened: 0,
             facts_sent: 0,
+            facts_confirmed: 0,
             bytes_sent: 0,
             facts_received: 0,
             is_live: false,
         }
     }
 
-    /// How many facts were sent and received.
+    /// How many facts the peer has confirmed as durable, and how many of its are durable here.
     pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.facts_sent, self.facts_received)
+        (self.facts_confirmed, self.facts_received)
     }
 
     /// Opens a round, at once or when the one that is open has ended: that one may leave out what came since.
@@ -569,6 +572,7 @@ impl Session {
         if receipt.size > outgoing.sent {
             return Err(SyncError::Violation("a receipt for what was not sent"));
         }
+        self.facts_confirmed += receipt.size.saturating_sub(outgoing.confirmed);
         outgoing.confirmed = outgoing.confirmed.max(receipt.size);
         self.credit = self.credit.saturating_add(receipt.credit).min(CREDIT_BYTES);
         self.pump(engine);

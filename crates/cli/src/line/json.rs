@@ -375,11 +375,16 @@ impl<'a> Number<'a> {
         if significant.is_empty() {
             return Some("0".to_owned());
         }
-        let exponent = self.exponent.parse().unwrap_or_else(|_| {
-            if self.exponent.starts_with('-') { i64::MIN / 2 } else { i64::MAX / 2 }
-        });
+        let exponent = match self.exponent {
+            "" => 0,
+            // One that does not fit is far beyond either way.
+            exponent => exponent.parse().unwrap_or(match exponent.starts_with('-') {
+                true => i64::MIN,
+                false => i64::MAX,
+            }),
+        };
         let trailing = digits.len() - digits.trim_end_matches('0').len();
-        let places = exponent + (trailing as i64) - (self.fraction.len() as i64);
+        let places = exponent.saturating_add(trailing as i64 - self.fraction.len() as i64);
         let zeros = usize::try_from(places).ok()?.min(DIGITS_BEYOND);
         let sign = if self.text.starts_with('-') { "-" } else { "" };
         Some(format!("{sign}{significant}{}", "0".repeat(zeros)))

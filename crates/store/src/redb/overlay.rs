@@ -1,6 +1,6 @@
 //! Index keys that are not in the table yet: in memory, visible to reads at once, written sorted in the background.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
 
 use super::tables::INDEX_BYTES;
@@ -11,8 +11,11 @@ use super::tables::INDEX_BYTES;
 /// is indexed up to that entry; after a crash the rest is made again from the journal.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    active: BTreeSet<[u8; INDEX_BYTES]>,
-    frozen: BTreeSet<[u8; INDEX_BYTES]>,
+    /// Sorted lists, each more than twice as long as the next: merged as they come, they cost a fraction of a tree.
+    active: Vec<Vec<[u8; INDEX_BYTES]>>,
+    frozen: Vec<[u8; INDEX_BYTES]>,
+    /// How many of the frozen keys are in the table.
+    written: usize,
     frozen_to: u64,
 }
 
@@ -25,84 +28,142 @@ pub(super) struct Chunk {
 }
 
 impl Overlay {
-    pub(super) fn add(&mut self, keys: impl IntoIterator<Item = [u8; INDEX_BYTES]>) {
-        self.active.extend(keys);
+    /// Adds keys, in any order.
+    pub(super) fn add(&mut self, mut keys: Vec<[u8; INDEX_BYTES]>) {
+        keys.sort_unstable();
+        keys.dedup();
+        while let Some(last) = self.active.pop_if(|last| last.len() <= 2 * keys.len()) {
+            keys = merge(&last, &keys);
+        }
+        if !keys.is_empty() {
+            self.active.push(keys);
+        }
     }
 
+    /// How many keys there are; one that was added again may count twice.
     pub(super) fn len(&self) -> usize {
-        self.active.len() + self.frozen.len()
+        self.active_len() + self.frozen.len() - self.written
+    }
+
+    pub(super) fn active_len(&self) -> usize {
+        self.active.iter().map(Vec::len).sum()
     }
 
     pub(super) fn is_frozen(&self) -> bool {
         !self.frozen.is_empty()
     }
 
-    pub(super) fn active_len(&self) -> usize {
-        self.active.len()
-    }
-
-    /// The keys in a range; those of the two sets may be the same.
+    /// The keys in a range, in no order; a key may come twice.
     pub(super) fn range(
         &self,
         range: &RangeInclusive<[u8; INDEX_BYTES]>,
     ) -> impl Iterator<Item = [u8; INDEX_BYTES]> {
-        let active = self.active.range(range.clone());
-        active.chain(self.frozen.range(range.clone())).copied()
+        let lists = self.active.iter().chain([&self.frozen]);
+        lists.flat_map(move |list| within(list, range)).copied()
     }
 
-    /// At most `limit` of the frozen keys. When none are left, freezes the others; `journal` is the last entry so far.
+    /// At most `limit` of the frozen keys. When there are none, freezes the others; `journal` is the last entry so far.
     pub(super) fn chunk(&mut self, limit: usize, journal: u64) -> Chunk {
         if self.frozen.is_empty() {
-            self.frozen = std::mem::take(&mut self.active);
+            let lists = std::mem::take(&mut self.active).into_iter().rev();
+            self.frozen = lists.fold(Vec::new(), |all, list| merge(&list, &all));
             self.frozen_to = journal;
         }
-        let keys: Vec<_> = self.frozen.iter().take(limit).copied().collect();
-        let indexed = (keys.len() == self.frozen.len()).then_some(self.frozen_to);
+        let rest = self.frozen.get(self.written..).unwrap_or_default();
+        let keys = rest[..limit.min(rest.len())].to_vec();
+        let indexed = (keys.len() == rest.len()).then_some(self.frozen_to);
         Chunk { keys, indexed }
     }
 
     /// The keys of the chunk are in the table.
     pub(super) fn written(&mut self, chunk: &Chunk) {
-        match chunk.keys.last() {
-            Some(last) if chunk.indexed.is_none() => {
-                self.frozen = self.frozen.split_off(last);
-                self.frozen.remove(last);
-            }
-            _ => self.frozen.clear(),
+        self.written += chunk.keys.len();
+        if chunk.indexed.is_some() {
+            (self.frozen, self.written) = (Vec::new(), 0);
         }
     }
 }
 
+/// The part of a sorted list that is in a range.
+fn within<'a>(
+    list: &'a [[u8; INDEX_BYTES]],
+    range: &RangeInclusive<[u8; INDEX_BYTES]>,
+) -> &'a [[u8; INDEX_BYTES]] {
+    let list = &list[list.partition_point(|key| key < range.start())..];
+    &list[..list.partition_point(|key| key <= range.end())]
+}
+
+/// The keys of two sorted lists, each once.
+fn merge(left: &[[u8; INDEX_BYTES]], right: &[[u8; INDEX_BYTES]]) -> Vec<[u8; INDEX_BYTES]> {
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        match a.cmp(b) {
+            Ordering::Less => merged.extend(left.next()),
+            Ordering::Greater => merged.extend(right.next()),
+            Ordering::Equal => {
+                merged.extend(left.next());
+                right.next();
+            }
+        }
+    }
+    merged.extend(left);
+    merged.extend(right);
+    merged
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn key(number: u8) -> [u8; INDEX_BYTES] {
+        [number; INDEX_BYTES]
+    }
 
     #[test]
     fn keys_stay_visible_until_they_are_written_and_only_then_the_journal_is_indexed() {
         let mut overlay = Overlay::default();
-        let key = |number| [number; INDEX_BYTES];
-        overlay.add([key(3), key(1), key(2)]);
+        overlay.add(vec![key(3), key(1), key(2)]);
         let one = overlay.chunk(2, 10);
-        assert_eq!(
-            (one.keys.as_slice(), one.indexed),
-            ([key(1), key(2)].as_slice(), None)
-        );
-        overlay.add([key(0)]);
+        assert_eq!(one.keys, [key(1), key(2)]);
+        assert_eq!(one.indexed, None);
+        overlay.add(vec![key(0)]);
         assert_eq!(overlay.range(&(key(0)..=key(9))).count(), 4);
         overlay.written(&one);
         let two = overlay.chunk(2, 11);
-        assert_eq!(
-            (two.keys.as_slice(), two.indexed),
-            ([key(3)].as_slice(), Some(10))
-        );
+        assert_eq!((two.keys.as_slice(), two.indexed), ([key(3)].as_slice(), Some(10)));
         overlay.written(&two);
         assert!(!overlay.is_frozen());
         let three = overlay.chunk(2, 11);
-        assert_eq!(
-            (three.keys.as_slice(), three.indexed),
-            ([key(0)].as_slice(), Some(11))
-        );
+        assert_eq!((three.keys.as_slice(), three.indexed), ([key(0)].as_slice(), Some(11)));
         overlay.written(&three);
         assert_eq!((overlay.len(), overlay.active_len()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn an_overlay_is_a_set(
+            added in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..40),
+            start: u8,
+            end: u8,
+        ) {
+            let mut overlay = Overlay::default();
+            let mut model = BTreeSet::new();
+            for numbers in added {
+                overlay.add(numbers.iter().map(|number| key(*number)).collect());
+                model.extend(numbers.into_iter().map(key));
+                let lengths: Vec<_> = overlay.active.iter().map(Vec::len).collect();
+                prop_assert!(lengths.windows(2).all(|pair| pair[0] > 2 * pair[1]));
+            }
+            let range = key(start)..=key(end.max(start));
+            let found: BTreeSet<_> = overlay.range(&range).collect();
+            prop_assert!(found.iter().eq(model.range(range)));
+            let chunk = overlay.chunk(usize::MAX, 1);
+            prop_assert!(chunk.keys.iter().eq(&model));
+        }
     }
 }
