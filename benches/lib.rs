@@ -77,7 +77,10 @@ impl Log {
 
     /// The checkpoint with the roots of all blocks, verified by whoever holds nothing of the log.
     pub fn signed(&self) -> Verified<SignedBlocks> {
-        let checkpoint = self.keys.key_log().verify_checkpoint(self.checkpoint.clone());
+        let checkpoint = self
+            .keys
+            .key_log()
+            .verify_checkpoint(self.checkpoint.clone());
         let roots = tree(&self.leaves).roots();
         SignedBlocks::verify(checkpoint.unwrap(), &BlockRoots::new(), roots).unwrap()
     }
@@ -93,7 +96,8 @@ impl Log {
         };
         let rows: Vec<_> = block.take_while(fits).collect();
         let count = rows.len() as u64;
-        rows.into_iter().for_each(|row| Entry::Row(row).encode(&mut entries));
+        rows.into_iter()
+            .for_each(|row| Entry::Row(row).encode(&mut entries));
         let behind = &self.leaves[as_index(count..self.leaves.len() as u64)];
         let chunk = Chunk {
             from: 0,
@@ -133,7 +137,11 @@ pub fn fact(log: &LogId, number: u64) -> TemporalFact {
         content_root: ContentHash::new([0; 32]),
     };
     let seed = Seed::new([number as u8; 16]);
-    TemporalFact::new(core, WholeContent::new(seed, [content(number)].into()).unwrap()).unwrap()
+    TemporalFact::new(
+        core,
+        WholeContent::new(seed, [content(number)].into()).unwrap(),
+    )
+    .unwrap()
 }
 
 /// The examples of the README.

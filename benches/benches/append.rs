@@ -35,7 +35,10 @@ fn drafts(count: u64) -> Vec<Draft> {
     let draft = |number| {
         let resource = resource(number).parse().unwrap();
         let content = [content(number)].into();
-        Draft { content, ..Draft::new("observation".parse().unwrap(), resource) }
+        Draft {
+            content,
+            ..Draft::new("observation".parse().unwrap(), resource)
+        }
     };
     (0..count).map(draft).collect()
 }
@@ -50,23 +53,39 @@ impl Domain {
     fn new() -> Self {
         let restored = Restored::from_store(StoreState::default()).unwrap();
         let random = Box::new(ChaCha20Rng::seed_from_u64(3));
-        Self { engine: Engine::new(Arc::new(keys()), restored, random), now_ms: 0 }
+        Self {
+            engine: Engine::new(Arc::new(keys()), restored, random),
+            now_ms: 0,
+        }
     }
 
     fn append(&mut self, drafts: Vec<Draft>) -> usize {
         self.now_ms += 1;
         let request = RequestId(self.now_ms);
-        self.handle(Input::Append { request, compartment: "public".to_owned(), drafts });
+        self.handle(Input::Append {
+            request,
+            compartment: "public".to_owned(),
+            drafts,
+        });
         let mut appended = 0;
         while let Some(output) = self.engine.poll_output() {
             match output {
-                Output::Load { ticket, load: Load::Append { marks, keys } } => {
+                Output::Load {
+                    ticket,
+                    load: Load::Append { marks, keys },
+                } => {
                     let marks = vec![None; marks.len()];
                     let keys = vec![Vec::new(); keys.len()];
-                    self.handle(Input::Loaded { ticket, result: Ok(Loaded::Append { marks, keys }) });
+                    self.handle(Input::Loaded {
+                        ticket,
+                        result: Ok(Loaded::Append { marks, keys }),
+                    });
                 }
                 Output::Commit { ticket, .. } => {
-                    self.handle(Input::Committed { ticket, result: Ok(()) });
+                    self.handle(Input::Committed {
+                        ticket,
+                        result: Ok(()),
+                    });
                 }
                 Output::Event(Event::Appended { result, .. }) => appended = result.unwrap().len(),
                 _ => {}

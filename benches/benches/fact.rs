@@ -44,6 +44,8 @@ fn facts(c: &mut Criterion) {
         );
     });
     group.bench_function("id of a core", |b| b.iter(|| black_box(made.core()).id()));
-    group.bench_function("withhold a field", |b| b.iter(|| black_box(&made).redact(|_| false)));
+    group.bench_function("withhold a field", |b| {
+        b.iter(|| black_box(&made).redact(|_| false))
+    });
     group.finish();
 }

@@ -26,13 +26,17 @@ fn seal(c: &mut Criterion) {
     let plain = vec![7; BYTES];
     let mut group = c.benchmark_group("frames/seal 64 KiB");
     group.throughput(Throughput::Bytes(BYTES as u64));
-    group.bench_function("frame", |b| b.iter(|| sealer.seal(black_box(&plain)).unwrap()));
+    group.bench_function("frame", |b| {
+        b.iter(|| sealer.seal(black_box(&plain)).unwrap())
+    });
     group.bench_function("cipher alone", |b| {
         let (cipher, nonce) = cipher();
         let mut buffer = plain.clone();
         b.iter(|| {
             let buffer = black_box(buffer.as_mut_slice());
-            cipher.encrypt_inout_detached(&nonce, &[], buffer.into()).unwrap()
+            cipher
+                .encrypt_inout_detached(&nonce, &[], buffer.into())
+                .unwrap()
         });
     });
     group.finish();
@@ -60,7 +64,9 @@ fn open(c: &mut Criterion) {
             || sealed.clone(),
             |mut body| {
                 let buffer = body.as_mut_slice().into();
-                cipher.decrypt_inout_detached(&nonce, &[], buffer, &tag).unwrap();
+                cipher
+                    .decrypt_inout_detached(&nonce, &[], buffer, &tag)
+                    .unwrap();
                 body
             },
             BatchSize::SmallInput,
@@ -75,7 +81,9 @@ fn cipher() -> (ChaCha20Poly1305, Nonce) {
 
 fn sealed(cipher: &ChaCha20Poly1305, nonce: &Nonce, plain: &[u8]) -> (Vec<u8>, Tag) {
     let mut body = plain.to_vec();
-    let tag = cipher.encrypt_inout_detached(nonce, &[], body.as_mut_slice().into()).unwrap();
+    let tag = cipher
+        .encrypt_inout_detached(nonce, &[], body.as_mut_slice().into())
+        .unwrap();
     (body, tag)
 }
 
@@ -91,20 +99,35 @@ impl Session {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         let basil = DomainKeys::generate(&mut rng, 0..i64::MAX).unwrap();
         let amber = keys();
-        let party = |keys| Party { keys, parameters: b"", exporter: &[7; 32], now_ms: 1 };
-        let expected = ExpectedPeer { domain: basil.domain(), tls_key: basil.transport_key() };
+        let party = |keys| Party {
+            keys,
+            parameters: b"",
+            exporter: &[7; 32],
+            now_ms: 1,
+        };
+        let expected = ExpectedPeer {
+            domain: basil.domain(),
+            tls_key: basil.transport_key(),
+        };
         let (dialer, opening) = Dialer::start(&mut rng);
         let (acceptor, answer) = Acceptor::answer(&opening, &party(&basil), &mut rng).unwrap();
         let finished = dialer.finish(&answer, &party(&amber), &expected, &mut rng);
         let (dialer, proof) = finished.unwrap();
         let acceptor = acceptor.finish(&proof).unwrap();
-        Self { dialer: dialer.keys, acceptor: acceptor.keys, next: 0 }
+        Self {
+            dialer: dialer.keys,
+            acceptor: acceptor.keys,
+            next: 0,
+        }
     }
 
     /// Both ends of a stream that has carried nothing yet.
     fn stream(&mut self) -> (FrameSealer, FrameOpener) {
         let number = self.next;
         self.next += 1;
-        (self.dialer.sealer(number).unwrap(), self.acceptor.opener(number).unwrap())
+        (
+            self.dialer.sealer(number).unwrap(),
+            self.acceptor.opener(number).unwrap(),
+        )
     }
 }

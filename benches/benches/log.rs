@@ -29,15 +29,27 @@ fn trees(c: &mut Criterion) {
 
 fn checkpoints(c: &mut Criterion) {
     let log = Log::write(64);
-    let Log { keys, checkpoint, .. } = &log;
-    let head = causality_fact::TreeHead { size: checkpoint.size, root: checkpoint.root };
+    let Log {
+        keys, checkpoint, ..
+    } = &log;
+    let head = causality_fact::TreeHead {
+        size: checkpoint.size,
+        root: checkpoint.root,
+    };
     let mut group = c.benchmark_group("log/checkpoint");
     group.throughput(Throughput::Elements(1));
     group.bench_function("sign", |b| {
-        b.iter(|| keys.sign_checkpoint(checkpoint.log, black_box(head), checkpoint.hlc).unwrap());
+        b.iter(|| {
+            keys.sign_checkpoint(checkpoint.log, black_box(head), checkpoint.hlc)
+                .unwrap()
+        });
     });
     group.bench_function("verify", |b| {
-        b.iter(|| keys.key_log().verify_checkpoint(black_box(checkpoint).clone()).unwrap());
+        b.iter(|| {
+            keys.key_log()
+                .verify_checkpoint(black_box(checkpoint).clone())
+                .unwrap()
+        });
     });
     group.finish();
 }
@@ -50,9 +62,7 @@ fn chunks(c: &mut Criterion) {
     let mut group = c.benchmark_group("log/chunk");
     group.throughput(Throughput::Elements(facts));
     group.bench_function("verify 1 MiB, a fact", |b| {
-        b.iter(|| {
-            Extension::verify(black_box(&chunk), &signed, &nothing, Hlc::default()).unwrap()
-        });
+        b.iter(|| Extension::verify(black_box(&chunk), &signed, &nothing, Hlc::default()).unwrap());
     });
     group.finish();
 }

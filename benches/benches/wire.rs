@@ -19,8 +19,12 @@ fn messages(c: &mut Criterion) {
     let (chunk, _) = Log::write(BLOCK_LEAVES).first_chunk();
     let chunk = SyncMessage::FactSync(FactSync::new(LogNumber(0), chunk).unwrap());
     message(c, "wire/chunk of 1 MiB", &chunk);
-    let receipt =
-        Receipt { log: LogNumber(0), size: 4096, refused: BoundedVec::default(), credit: 1 << 20 };
+    let receipt = Receipt {
+        log: LogNumber(0),
+        size: 4096,
+        refused: BoundedVec::default(),
+        credit: 1 << 20,
+    };
     message(c, "wire/receipt", &SyncMessage::Receipt(receipt));
 }
 
@@ -32,7 +36,11 @@ fn message(c: &mut Criterion, name: &str, message: &SyncMessage) {
         b.iter(|| BincodeSerializer.serialize(black_box(message)).unwrap());
     });
     group.bench_function("decode", |b| {
-        b.iter(|| AcceptedFormats::Bincode.deserialize(black_box(&body)).unwrap());
+        b.iter(|| {
+            AcceptedFormats::Bincode
+                .deserialize(black_box(&body))
+                .unwrap()
+        });
     });
     group.finish();
 }

@@ -44,11 +44,17 @@ async fn export_from(
     };
     let mut after = None;
     loop {
-        let page = node.registry().query_facts(&export.query, after, PAGE_FACTS).await?;
+        let page = node
+            .registry()
+            .query_facts(&export.query, after, PAGE_FACTS)
+            .await?;
         for record in page.facts {
             export.behind_its_causes(record).await?;
         }
-        let progress = Reply::Progress { done: export.written.len() as u64, total: None };
+        let progress = Reply::Progress {
+            done: export.written.len() as u64,
+            total: None,
+        };
         send(replies, progress).await?;
         after = page.next;
         if after.is_none() {
@@ -126,13 +132,18 @@ impl Export<'_> {
                         format!("{fields} of its fields are withheld from this domain")
                     }
                     Some(Err(Unsayable::BytesKey)) => {
-                        "a key in its content is \"$bytes\", which an import line keeps for bytes".to_owned()
+                        "a key in its content is \"$bytes\", which an import line keeps for bytes"
+                            .to_owned()
                     }
                     _ => "its content cannot be read".to_owned(),
                 };
                 self.outside.insert(id);
                 self.left_out += 1;
-                send(self.replies, Reply::Note(format!("fact {id} is not exported: {reason}"))).await?;
+                send(
+                    self.replies,
+                    Reply::Note(format!("fact {id} is not exported: {reason}")),
+                )
+                .await?;
             }
         }
         if self.output.len() >= OUTPUT_BYTES {
@@ -151,7 +162,8 @@ impl Export<'_> {
         match self.left_out {
             0 => Ok(()),
             left_out => {
-                let message = format!("{left_out} facts are not in the export; the reasons are above");
+                let message =
+                    format!("{left_out} facts are not in the export; the reasons are above");
                 Err(Failure::new(ExitCode::Partial, message))
             }
         }
@@ -160,7 +172,9 @@ impl Export<'_> {
 
 /// What has to come before a fact.
 fn causes(record: &FactRecord) -> Vec<FactId> {
-    let RowCore::Known(core) = record.row.core() else { return Vec::new() };
+    let RowCore::Known(core) = record.row.core() else {
+        return Vec::new();
+    };
     [core.requires.as_slice(), core.supersedes.as_slice()].concat()
 }
 
@@ -191,7 +205,9 @@ mod tests {
     }
 
     fn values(text: &str) -> Vec<Value> {
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     fn draft(resource: &str, requires: &[FactId]) -> Draft {
@@ -205,7 +221,11 @@ mod tests {
         let (node, _) = node().await;
         // The compartment `public` has the smallest id, so its log is read first.
         let append = async |compartment, draft| {
-            node.registry().register_fact(compartment, draft).await.unwrap().id
+            node.registry()
+                .register_fact(compartment, draft)
+                .await
+                .unwrap()
+                .id
         };
         let first = append("ops", draft("c/1", &[])).await;
         let second = append("ops", draft("c/2", &[first])).await;
@@ -214,7 +234,10 @@ mod tests {
         let (result, text) = exported(&node, FactQuery::default()).await;
         assert_eq!(result, Ok(()));
         let lines = values(&text);
-        let refs: Vec<_> = lines.iter().map(|line| line["ref"].as_str().unwrap()).collect();
+        let refs: Vec<_> = lines
+            .iter()
+            .map(|line| line["ref"].as_str().unwrap())
+            .collect();
         let ids = [first, second, third, fourth].map(|id| id.to_string());
         assert_eq!(refs, ids);
         assert_eq!(lines[2]["requires"], json!([ids[1]]));
@@ -226,11 +249,22 @@ mod tests {
     #[tokio::test]
     async fn references_to_what_is_not_selected_stay() {
         let (node, _) = node().await;
-        let cause = node.registry().register_fact("public", draft("c/1", &[])).await.unwrap().id;
+        let cause = node
+            .registry()
+            .register_fact("public", draft("c/1", &[]))
+            .await
+            .unwrap()
+            .id;
         let unheld = FactId::new([9; 32]);
         let effect = draft("a/1", &[unheld, cause]);
-        node.registry().register_fact("public", effect).await.unwrap();
-        let query = FactQuery { resource: Some(Pattern::new("a/*")), ..FactQuery::default() };
+        node.registry()
+            .register_fact("public", effect)
+            .await
+            .unwrap();
+        let query = FactQuery {
+            resource: Some(Pattern::new("a/*")),
+            ..FactQuery::default()
+        };
         let lines = values(&exported(&node, query).await.1);
         assert_eq!(lines.len(), 1);
         let mut expected = [unheld.to_string(), cause.to_string()];
@@ -248,8 +282,13 @@ mod tests {
             send: vec!["partners".into()],
             receive: Vec::new(),
         };
-        there.set_peers(vec![partners(here.domain())]).await.unwrap();
-        here.set_peers(vec![partners(there.domain())]).await.unwrap();
+        there
+            .set_peers(vec![partners(here.domain())])
+            .await
+            .unwrap();
+        here.set_peers(vec![partners(there.domain())])
+            .await
+            .unwrap();
         let text = concat!(
             r#"{"ref":"one","type":"operation","resource":"a/1","valid_from":-5,"content":{"f":0.1,"b":{"$bytes":"AP8="}}}"#,
             "\n",
@@ -268,7 +307,12 @@ mod tests {
         let (first, second) = (values(&first), values(&second));
         assert_eq!(first.len(), 4);
         assert_eq!(without_ids(&first), without_ids(&second));
-        assert!(first.iter().zip(&second).all(|(one, other)| one["ref"] != other["ref"]));
+        assert!(
+            first
+                .iter()
+                .zip(&second)
+                .all(|(one, other)| one["ref"] != other["ref"])
+        );
     }
 
     /// The lines with the number of its line for each id.
@@ -276,7 +320,9 @@ mod tests {
         let mut texts: Vec<_> = lines.iter().map(Value::to_string).collect();
         for (number, line) in lines.iter().enumerate() {
             let id = line["ref"].as_str().unwrap();
-            texts.iter_mut().for_each(|text| *text = text.replace(id, &format!("#{number}")));
+            texts
+                .iter_mut()
+                .for_each(|text| *text = text.replace(id, &format!("#{number}")));
         }
         texts
     }
@@ -284,7 +330,10 @@ mod tests {
     #[tokio::test]
     async fn a_fact_that_is_held_in_part_is_left_out_and_told() {
         let (node, store) = node().await;
-        node.registry().register_fact("public", draft("a/1", &[])).await.unwrap();
+        node.registry()
+            .register_fact("public", draft("a/1", &[]))
+            .await
+            .unwrap();
         let partial = fact().redact(|field| field == "mag");
         let log = LogId {
             origin: partial.core().origin,
@@ -292,8 +341,19 @@ mod tests {
             lane: LaneId::new([4; 16]),
         };
         let entry = Entry::Row(Row::from(&partial));
-        let entries = vec![NewEntry { log, position: 0, entry, mark: None }];
-        store.commit(Batch { entries, ..Batch::default() }).await.unwrap();
+        let entries = vec![NewEntry {
+            log,
+            position: 0,
+            entry,
+            mark: None,
+        }];
+        store
+            .commit(Batch {
+                entries,
+                ..Batch::default()
+            })
+            .await
+            .unwrap();
         let (result, text) = exported(&node, FactQuery::default()).await;
         assert_eq!(values(&text).len(), 1);
         assert_eq!(result.unwrap_err().code, ExitCode::Partial);

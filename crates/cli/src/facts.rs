@@ -28,7 +28,11 @@ pub(crate) async fn list(
     let query = query(context, &options).await?;
     let mut after = None;
     loop {
-        let page = context.node.registry().query_facts(&query, after, PAGE_FACTS).await?;
+        let page = context
+            .node
+            .registry()
+            .query_facts(&query, after, PAGE_FACTS)
+            .await?;
         for record in &page.facts {
             if let RowCore::Known(core) = record.row.core() {
                 let item = item(context, record.row.id(), core, &record.compartment).await;
@@ -79,7 +83,12 @@ pub(crate) async fn verify(
         }
         RowCore::Unsupported(_) => None,
     };
-    let summary = VerifySummary { logs: 1, facts: 1, fact, findings: Vec::new() };
+    let summary = VerifySummary {
+        logs: 1,
+        facts: 1,
+        fact,
+        findings: Vec::new(),
+    };
     done(replies, Summary::Verified(summary)).await
 }
 
@@ -90,7 +99,10 @@ pub(crate) async fn verify_all(
 ) -> Result<(), Failure> {
     let progress = |facts| {
         // News that nobody had time for may be left out.
-        let _ = replies.try_send(Reply::Progress { done: facts, total: None });
+        let _ = replies.try_send(Reply::Progress {
+            done: facts,
+            total: None,
+        });
     };
     let report = context.node.registry().verify_all(progress).await?;
     let count = report.findings.len();
@@ -102,7 +114,9 @@ pub(crate) async fn verify_all(
     };
     done(replies, Summary::Verified(summary)).await?;
     if count > 0 {
-        let message = format!("{count} things do not hold; what this home holds was damaged or tampered with");
+        let message = format!(
+            "{count} things do not hold; what this home holds was damaged or tampered with"
+        );
         return Err(Failure::new(ExitCode::Integrity, message).advise(
             "restore a backup with `causality store restore FILE`, or sync into a new home",
         ));
@@ -124,15 +138,23 @@ pub(crate) async fn prove(
 /// Checks a proof. Needs no home: keys, signature and path are in it.
 pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
     let exhibit = Exhibit::verify(bytes).map_err(|error| {
-        Failure::new(ExitCode::Integrity, format_args!("the proof does not hold: {error}"))
-            .advise("ask for it again: `causality fact prove ID` makes it")
+        Failure::new(
+            ExitCode::Integrity,
+            format_args!("the proof does not hold: {error}"),
+        )
+        .advise("ask for it again: `causality fact prove ID` makes it")
     })?;
     let row = &exhibit.row;
     let fact = match row.core() {
         RowCore::Known(core) => Some(item_of(row.id(), core, core.origin.to_string(), "")),
         RowCore::Unsupported(_) => None,
     };
-    Ok(Summary::Verified(VerifySummary { logs: 1, facts: 1, fact, findings: Vec::new() }))
+    Ok(Summary::Verified(VerifySummary {
+        logs: 1,
+        facts: 1,
+        fact,
+        findings: Vec::new(),
+    }))
 }
 
 /// What the options of `export` and `list` select.
@@ -145,7 +167,11 @@ pub(crate) async fn query(
         None => None,
     };
     let resource = options.resource.as_deref().map(Pattern::new);
-    Ok(FactQuery { origin, resource, ..FactQuery::default() })
+    Ok(FactQuery {
+        origin,
+        resource,
+        ..FactQuery::default()
+    })
 }
 
 fn fact_id(text: &str) -> Result<FactId, Failure> {
@@ -157,7 +183,10 @@ fn fact_id(text: &str) -> Result<FactId, Failure> {
 
 async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
     let origin: DomainId = core.origin;
-    let name = context.name_of(origin).await.unwrap_or_else(|| origin.to_string());
+    let name = context
+        .name_of(origin)
+        .await
+        .unwrap_or_else(|| origin.to_string());
     item_of(id, core, name, compartment)
 }
 
@@ -187,10 +216,12 @@ fn summary(
         Content::Partial(partial) => partial.withheld(),
     };
     let value = |(name, value): (&str, &causality_fact::Value)| {
-        let value = serde_json::to_value(Json(value)).map_err(|error| Failure::new(ExitCode::Other, error))?;
+        let value = serde_json::to_value(Json(value))
+            .map_err(|error| Failure::new(ExitCode::Other, error))?;
         Ok((name.to_owned(), value))
     };
-    let content: Result<Map<String, Value>, Failure> = fact.content().disclosed().map(value).collect();
+    let content: Result<Map<String, Value>, Failure> =
+        fact.content().disclosed().map(value).collect();
     Ok(FactSummary {
         id: fact.id().to_string(),
         origin: core.origin.to_string(),
@@ -232,7 +263,10 @@ impl FactSummary {
         line("resource", &self.resource);
         line("aspect", &self.aspect);
         line("valid from", &self.valid_from);
-        line("valid until", self.valid_until.as_deref().unwrap_or_default());
+        line(
+            "valid until",
+            self.valid_until.as_deref().unwrap_or_default(),
+        );
         let origin = match &self.origin_name {
             Some(name) => format!("{name} ({})", self.origin),
             None => self.origin.clone(),
@@ -243,7 +277,10 @@ impl FactSummary {
         line("onward", &self.onward);
         self.requires.iter().for_each(|id| line("requires", id));
         self.supersedes.iter().for_each(|id| line("supersedes", id));
-        let place = format!("{}, lane {}, position {}", self.compartment, self.lane, self.position);
+        let place = format!(
+            "{}, lane {}, position {}",
+            self.compartment, self.lane, self.position
+        );
         line("log", &place);
         for (name, value) in &self.content {
             line("content", &format!("{name}: {value}"));
@@ -265,7 +302,11 @@ mod tests {
 
     fn place() -> Place {
         let (compartment, lane) = (CompartmentId::PUBLIC, LaneId::new([4; 16]));
-        let log = LogId { origin: DomainId::new([1; 32]), compartment, lane };
+        let log = LogId {
+            origin: DomainId::new([1; 32]),
+            compartment,
+            lane,
+        };
         Place { log, position: 5 }
     }
 
@@ -354,7 +395,12 @@ mod tests {
     fn a_listed_and_a_verified_fact_have_documented_keys() {
         let fact = fact();
         let item = item_of(fact.id(), fact.core(), "seismo.us.ak".into(), "public");
-        let summary = VerifySummary { logs: 1, facts: 1, fact: Some(item), findings: Vec::new() };
+        let summary = VerifySummary {
+            logs: 1,
+            facts: 1,
+            fact: Some(item),
+            findings: Vec::new(),
+        };
         insta::assert_json_snapshot!(summary, @r#"
         {
           "logs": 1,

@@ -109,7 +109,12 @@ impl<'a> Import<'a> {
             is_waiting: false,
             refused: None,
             notes: Vec::new(),
-            summary: ImportSummary { lines: 0, added: 0, known: 0, skipped: 0 },
+            summary: ImportSummary {
+                lines: 0,
+                added: 0,
+                known: 0,
+                skipped: 0,
+            },
         }
     }
 
@@ -137,7 +142,12 @@ impl<'a> Import<'a> {
     fn next(&mut self) -> Option<Result<Admitted, Refusal>> {
         loop {
             let (number, line) = self.lines.take()?;
-            let refusal = |column, code, message| Refusal { line: number, column, code, message };
+            let refusal = |column, code, message| Refusal {
+                line: number,
+                column,
+                code,
+                message,
+            };
             let text = match line {
                 Ok(text) if text.trim_ascii().is_empty() => continue,
                 Ok(text) => text,
@@ -148,7 +158,9 @@ impl<'a> Import<'a> {
                 }
                 Err(NoLine::TooLong) => {
                     self.summary.lines += 1;
-                    let message = format!("a line has at most {LINE_BYTES_MAX} bytes; what follows is not read");
+                    let message = format!(
+                        "a line has at most {LINE_BYTES_MAX} bytes; what follows is not read"
+                    );
                     return Some(Err(refusal(None, ExitCode::Usage, message)));
                 }
             };
@@ -157,7 +169,11 @@ impl<'a> Import<'a> {
             let line = match Line::read(text, now_ms) {
                 Ok(line) => line,
                 Err(error) => {
-                    return Some(Err(refusal(Some(error.column), ExitCode::Usage, error.message)));
+                    return Some(Err(refusal(
+                        Some(error.column),
+                        ExitCode::Usage,
+                        error.message,
+                    )));
                 }
             };
             if !self.compartments.contains(&line.compartment) {
@@ -174,8 +190,15 @@ impl<'a> Import<'a> {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        let Refusal { line, column, code, message } = refusal;
-        let column = column.map(|column| format!(", column {column}")).unwrap_or_default();
+        let Refusal {
+            line,
+            column,
+            code,
+            message,
+        } = refusal;
+        let column = column
+            .map(|column| format!(", column {column}"))
+            .unwrap_or_default();
         let message = format!("{}, line {line}{column}: {message}", self.options.source);
         if self.options.skip_invalid {
             self.summary.skipped += 1;
@@ -207,7 +230,10 @@ impl<'a> Import<'a> {
         self.is_waiting = sent.is_alone;
         let node = node.clone();
         let append = async move { node.registry().register_facts(&compartment, drafts).await };
-        Writing { sent, task: tokio::spawn(append) }
+        Writing {
+            sent,
+            task: tokio::spawn(append),
+        }
     }
 
     async fn written(
@@ -223,20 +249,36 @@ impl<'a> Import<'a> {
             Err(NodeError::Append(AppendError::Draft { index, error })) if sent.is_alone => {
                 let line = sent.refuse(&mut self.labels, index);
                 let message = error.to_string();
-                self.refuse(Refusal { line, column: None, code: ExitCode::Usage, message });
+                self.refuse(Refusal {
+                    line,
+                    column: None,
+                    code: ExitCode::Usage,
+                    message,
+                });
                 return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
         for (line, appended) in sent.acknowledge(&mut self.labels, &appended) {
             let known = appended.outcome == AppendOutcome::AlreadyThere;
-            *(if known { &mut self.summary.known } else { &mut self.summary.added }) += 1;
+            *(if known {
+                &mut self.summary.known
+            } else {
+                &mut self.summary.added
+            }) += 1;
             if self.options.each {
-                let item = ImportedItem { id: appended.id.to_string(), line, known };
+                let item = ImportedItem {
+                    id: appended.id.to_string(),
+                    line,
+                    known,
+                };
                 send(replies, Reply::Item(Item::Imported(item))).await?;
             }
         }
-        let progress = Reply::Progress { done: self.lines.bytes(), total: self.options.total_bytes };
+        let progress = Reply::Progress {
+            done: self.lines.bytes(),
+            total: self.options.total_bytes,
+        };
         send(replies, progress).await
     }
 
@@ -247,7 +289,8 @@ impl<'a> Import<'a> {
             Some(failure) => Err(failure),
             None if skipped > 0 => {
                 let message = format!("{source}: {skipped} lines were skipped");
-                Err(Failure::new(ExitCode::Partial, message).advise("correct them and import again"))
+                Err(Failure::new(ExitCode::Partial, message)
+                    .advise("correct them and import again"))
             }
             None => Ok(()),
         }
@@ -275,7 +318,12 @@ pub(crate) mod tests {
     use crate::tests::node;
 
     fn options() -> ImportOptions {
-        ImportOptions { source: "input".into(), skip_invalid: false, each: true, total_bytes: None }
+        ImportOptions {
+            source: "input".into(),
+            skip_invalid: false,
+            each: true,
+            total_bytes: None,
+        }
     }
 
     fn line(resource: &str, more: &str) -> String {
@@ -307,19 +355,23 @@ pub(crate) mod tests {
 
     impl Outcome {
         fn items(&self) -> Vec<&ImportedItem> {
-            let item = |reply| match reply {
-                &Reply::Item(Item::Imported(ref item)) => Some(item),
-                _ => None,
-            };
-            self.sent.iter().filter_map(item).collect()
+            let mut items = Vec::new();
+            for reply in &self.sent {
+                if let Reply::Item(Item::Imported(item)) = reply {
+                    items.push(item);
+                }
+            }
+            items
         }
 
         fn notes(&self) -> Vec<&str> {
-            let note = |reply| match reply {
-                &Reply::Note(ref note) => Some(note.as_str()),
-                _ => None,
-            };
-            self.sent.iter().filter_map(note).collect()
+            let mut notes = Vec::new();
+            for reply in &self.sent {
+                if let Reply::Note(note) = reply {
+                    notes.push(note.as_str());
+                }
+            }
+            notes
         }
 
         /// Lines, added, known, skipped.
@@ -337,7 +389,11 @@ pub(crate) mod tests {
     }
 
     async fn held(node: &Node) -> usize {
-        let page = node.registry().query_facts(&FactQuery::default(), None, 10_000).await.unwrap();
+        let page = node
+            .registry()
+            .query_facts(&FactQuery::default(), None, 10_000)
+            .await
+            .unwrap();
         assert_eq!(page.next, None);
         page.facts.len()
     }
@@ -345,11 +401,16 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn each_line_is_acknowledged_in_order_and_again_as_known() {
         let (node, _) = node().await;
-        let text = line("a/1", "") + "\n  \n" + &line("a/2", "") + &line("a/1", "").replace(',', " , ");
+        let text =
+            line("a/1", "") + "\n  \n" + &line("a/2", "") + &line("a/1", "").replace(',', " , ");
         let first = imported(&node, &options(), &text).await;
         assert_eq!(first.result, Ok(()));
         assert_eq!(first.counts(), (3, 2, 1, 0));
-        let lines: Vec<_> = first.items().iter().map(|item| (item.line, item.known)).collect();
+        let lines: Vec<_> = first
+            .items()
+            .iter()
+            .map(|item| (item.line, item.known))
+            .collect();
         assert_eq!(lines, [(1, false), (4, false), (5, true)]);
         assert_eq!(first.items()[0].id, first.items()[2].id);
         let second = imported(&node, &options(), &text).await;
@@ -367,7 +428,11 @@ pub(crate) mod tests {
             async move { import_into(&node, &options(), input_out, &replies).await }
         });
         for number in 1..=3 {
-            let more = if number > 1 { r#","requires":["1"]"# } else { r#","ref":"1""# };
+            let more = if number > 1 {
+                r#","requires":["1"]"#
+            } else {
+                r#","ref":"1""#
+            };
             let text = line(&format!("a/{number}"), more);
             let (start, end) = text.split_at(20);
             input.send(start.into()).await.unwrap();
@@ -391,7 +456,12 @@ pub(crate) mod tests {
         let outcome = imported(&node, &options(), &text).await;
         let failure = outcome.result.as_ref().unwrap_err();
         assert_eq!(failure.code, ExitCode::Usage);
-        assert!(failure.message.starts_with("input, line 2, column 1: expected an object"), "{failure:?}");
+        assert!(
+            failure
+                .message
+                .starts_with("input, line 2, column 1: expected an object"),
+            "{failure:?}"
+        );
         assert_eq!(outcome.counts(), (2, 1, 0, 0));
         assert_eq!(held(&node).await, 1);
     }
@@ -399,14 +469,24 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn invalid_lines_are_skipped_with_a_note_if_so_told() {
         let (node, _) = node().await;
-        let text = "\u{fffd}\n".to_owned() + &line("a/1", r#","ref":"x""#) + &line("a/2", r#","ref":"x""#);
-        let options = ImportOptions { skip_invalid: true, ..options() };
+        let text =
+            "\u{fffd}\n".to_owned() + &line("a/1", r#","ref":"x""#) + &line("a/2", r#","ref":"x""#);
+        let options = ImportOptions {
+            skip_invalid: true,
+            ..options()
+        };
         let outcome = imported(&node, &options, &text).await;
         assert_eq!(outcome.result.as_ref().unwrap_err().code, ExitCode::Partial);
         assert_eq!(outcome.counts(), (3, 1, 0, 2));
         let notes = outcome.notes();
-        assert!(notes[0].starts_with("skipped input, line 1, column 1: "), "{notes:?}");
-        assert!(notes[1].starts_with("skipped input, line 3: an earlier line with the ref \"x\""), "{notes:?}");
+        assert!(
+            notes[0].starts_with("skipped input, line 1, column 1: "),
+            "{notes:?}"
+        );
+        assert!(
+            notes[1].starts_with("skipped input, line 3: an earlier line with the ref \"x\""),
+            "{notes:?}"
+        );
     }
 
     #[tokio::test]
@@ -414,7 +494,12 @@ pub(crate) mod tests {
         let (node, _) = node().await;
         let text = line("a/1", r#","compartment":"partners""#) + &line("a/2", "");
         let failure = imported(&node, &options(), &text).await.result.unwrap_err();
-        assert!(failure.message.contains("no compartment is called \"partners\""), "{failure:?}");
+        assert!(
+            failure
+                .message
+                .contains("no compartment is called \"partners\""),
+            "{failure:?}"
+        );
         let peer = PeerConfig {
             domain: DomainId::new([7; 32]),
             name: "b".into(),
@@ -435,31 +520,57 @@ pub(crate) mod tests {
     async fn a_stream_may_have_many_batches() {
         let (node, _) = node().await;
         let count = batch::BATCH_LINES_MAX + 10;
-        let text: String = (0..count).map(|number| line(&format!("a/{number}"), "")).collect();
+        let text: String = (0..count)
+            .map(|number| line(&format!("a/{number}"), ""))
+            .collect();
         let outcome = imported(&node, &options(), &text).await;
         assert_eq!(outcome.items().len(), count);
-        let done = outcome.sent.iter().filter(|reply| matches!(reply, Reply::Progress { .. }));
+        let done = outcome
+            .sent
+            .iter()
+            .filter(|reply| matches!(reply, Reply::Progress { .. }));
         assert_eq!(done.count(), 2);
     }
 
     #[tokio::test]
     async fn a_fact_that_is_too_large_with_its_heads_is_refused_alone() {
         let (node, _) = node().await;
-        let head = |number: usize| line("a/1", &format!(r#","valid_from":0,"supersedes":[],"label":"{number}""#));
+        let head = |number: usize| {
+            line(
+                "a/1",
+                &format!(r#","valid_from":0,"supersedes":[],"label":"{number}""#),
+            )
+        };
         let heads: String = (0..256).map(head).collect();
-        let large = line("a/1", r#","ref":"large""#).replace("{}", &format!(r#"{{"t":"{}"}}"#, "x".repeat(59_000)));
+        let large = line("a/1", r#","ref":"large""#)
+            .replace("{}", &format!(r#"{{"t":"{}"}}"#, "x".repeat(59_000)));
         let text = heads + &large + &line("a/2", r#","requires":["large"]"#) + &line("a/3", "");
-        let options = ImportOptions { skip_invalid: true, ..options() };
+        let options = ImportOptions {
+            skip_invalid: true,
+            ..options()
+        };
         let outcome = imported(&node, &options, &text).await;
         assert_eq!(outcome.counts(), (259, 257, 0, 2));
         let notes = outcome.notes();
-        assert!(notes[0].contains("line 257: ") && notes[0].contains("60000"), "{}", notes[0]);
-        assert!(notes[1].contains("line 258, column ") && notes[1].contains("\"large\""), "{}", notes[1]);
+        assert!(
+            notes[0].contains("line 257: ") && notes[0].contains("60000"),
+            "{}",
+            notes[0]
+        );
+        assert!(
+            notes[1].contains("line 258, column ") && notes[1].contains("\"large\""),
+            "{}",
+            notes[1]
+        );
     }
 
     #[test]
     fn items_and_summaries_have_documented_keys() {
-        let item = ImportedItem { id: "0a".repeat(32), line: 1, known: false };
+        let item = ImportedItem {
+            id: "0a".repeat(32),
+            line: 1,
+            known: false,
+        };
         insta::assert_json_snapshot!(item, @r#"
         {
           "id": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
@@ -467,7 +578,12 @@ pub(crate) mod tests {
           "known": false
         }
         "#);
-        let summary = ImportSummary { lines: 4, added: 2, known: 1, skipped: 1 };
+        let summary = ImportSummary {
+            lines: 4,
+            added: 2,
+            known: 1,
+            skipped: 1,
+        };
         insta::assert_json_snapshot!(summary, @r#"
         {
           "lines": 4,

@@ -56,7 +56,11 @@ pub(crate) fn line_of(
     if let Content::Partial(partial) = fact.content() {
         return Err(Unsayable::Withheld(partial.withheld()));
     }
-    if fact.content().disclosed().any(|(_, value)| looks_as_bytes(value)) {
+    if fact
+        .content()
+        .disclosed()
+        .any(|(_, value)| looks_as_bytes(value))
+    {
         return Err(Unsayable::BytesKey);
     }
     let core = fact.core();
@@ -99,7 +103,10 @@ impl Serialize for Said<'_> {
         text("type", &self.fact_type.name())?;
         text("resource", &self.resource.to_string())?;
         text("aspect", self.aspect.as_str())?;
-        for (key, moment) in [("valid_from", self.valid_from), ("valid_until", self.valid_until)] {
+        for (key, moment) in [
+            ("valid_from", self.valid_from),
+            ("valid_until", self.valid_until),
+        ] {
             if let Some(moment) = moment {
                 map.serialize_entry(key, &Moment(moment))?;
             }
@@ -155,7 +162,9 @@ impl Serialize for Json<'_> {
             Value::Int(value) => serializer.serialize_i64(*value),
             Value::Float(value) => serializer.serialize_f64(value.get()),
             Value::String(value) => serializer.serialize_str(value),
-            Value::Bytes(value) => serializer.collect_map([(json::BYTES_KEY, BASE64.encode(value))]),
+            Value::Bytes(value) => {
+                serializer.collect_map([(json::BYTES_KEY, BASE64.encode(value))])
+            }
             Value::List(items) => serializer.collect_seq(items.iter().map(Json)),
             Value::Map(entries) => {
                 serializer.collect_map(entries.iter().map(|(key, value)| (key, Json(value))))
@@ -196,7 +205,10 @@ mod tests {
         let line = Line::read(std::str::from_utf8(&line).unwrap(), 0).unwrap();
         let (draft, core) = (&line.draft, fact.core());
         assert_eq!(draft.content, content());
-        assert_eq!((&draft.fact_type, &draft.resource), (&core.fact_type, &core.resource));
+        assert_eq!(
+            (&draft.fact_type, &draft.resource),
+            (&core.fact_type, &core.resource)
+        );
         assert_eq!((&draft.aspect, &draft.label), (&core.aspect, &core.label));
         assert_eq!(draft.valid, Some(core.valid));
         assert_eq!(line.compartment, PUBLIC);
@@ -205,11 +217,17 @@ mod tests {
     #[test]
     fn what_a_line_cannot_say_is_told() {
         let redacted = fact().redact(|field| field == "mag");
-        assert_eq!(line_of(&redacted, PUBLIC, |_| 0), Err(Unsayable::Withheld(3)));
+        assert_eq!(
+            line_of(&redacted, PUBLIC, |_| 0),
+            Err(Unsayable::Withheld(3))
+        );
         let odd = BTreeMap::from([(json::BYTES_KEY.to_owned(), Value::Null)]);
         let inside = Value::List(vec![Value::Map(odd.clone())]);
         let odd_inside = fact_with(BTreeMap::from([("a".to_owned(), inside)]));
-        assert_eq!(line_of(&odd_inside, PUBLIC, |_| 0), Err(Unsayable::BytesKey));
+        assert_eq!(
+            line_of(&odd_inside, PUBLIC, |_| 0),
+            Err(Unsayable::BytesKey)
+        );
         // As the name of a field it is only a name.
         assert!(line_of(&fact_with(odd), PUBLIC, |_| 0).is_ok());
     }

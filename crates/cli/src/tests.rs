@@ -30,7 +30,11 @@ pub(crate) fn fact_with(content: BTreeMap<String, Value>) -> TemporalFact {
         supersedes: References::default(),
         content_root: ContentHash::new([0; 32]),
     };
-    TemporalFact::new(core, WholeContent::new(Seed::new([3; 16]), content).unwrap()).unwrap()
+    TemporalFact::new(
+        core,
+        WholeContent::new(Seed::new([3; 16]), content).unwrap(),
+    )
+    .unwrap()
 }
 
 /// A value of each kind.

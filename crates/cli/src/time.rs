@@ -7,7 +7,9 @@ use thiserror::Error;
 /// Why text is not a time.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum TimeError {
-    #[error("a time is written as RFC 3339, such as 2018-01-30T12:00:00.123Z, or as milliseconds since 1970")]
+    #[error(
+        "a time is written as RFC 3339, such as 2018-01-30T12:00:00.123Z, or as milliseconds since 1970"
+    )]
     NotRfc3339,
     #[error("times are kept to the millisecond; this one is finer")]
     TooFine,
@@ -57,11 +59,17 @@ impl<'a> Parts<'a> {
         }
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
         let (fraction, zone) = match rest.strip_prefix('.') {
-            Some(rest) => rest.split_at_checked(digits(rest)).filter(|(f, _)| (1..=9).contains(&f.len()))?,
+            Some(rest) => rest
+                .split_at_checked(digits(rest))
+                .filter(|(f, _)| (1..=9).contains(&f.len()))?,
             None => ("", rest),
         };
         let local = text.strip_suffix(zone)?;
-        Some(Self { local, fraction, offset_minutes: offset_minutes(zone)? })
+        Some(Self {
+            local,
+            fraction,
+            offset_minutes: offset_minutes(zone)?,
+        })
     }
 }
 
@@ -102,15 +110,31 @@ mod tests {
 
     #[test]
     fn finer_times_and_other_shapes_are_refused() {
-        for text in ["2018-01-30T12:00:00.1234Z", "2018-01-30T12:00:00.000000001Z"] {
+        for text in [
+            "2018-01-30T12:00:00.1234Z",
+            "2018-01-30T12:00:00.000000001Z",
+        ] {
             assert_eq!(parse(text), Err(TimeError::TooFine), "{text}");
         }
         let shapes = [
-            "", "yesterday", "2018-01-30", "2018-01-30T12:00:00", "2018-02-30T12:00:00Z",
-            "2018-01-30T12:00:60Z", "2018-01-30T12:00:00.Z", "2018-01-30T12:00Z", "20180130T120000Z",
-            "2018-01-30T12:00:00Z[UTC]", "2018-01-30T25:00:00Z", "2018-01-30T12:00:00+0100", " 2018-01-30T12:00:00Z",
-            "2018-01-30T12:00:00.0000000001Z", "2018-01-30T12:00:00+24:00", "2018-01-30T12:00:00+01:60",
-            "2018-01-30T12:00:00ä", "2018-01-30T12:00:0ä",
+            "",
+            "yesterday",
+            "2018-01-30",
+            "2018-01-30T12:00:00",
+            "2018-02-30T12:00:00Z",
+            "2018-01-30T12:00:60Z",
+            "2018-01-30T12:00:00.Z",
+            "2018-01-30T12:00Z",
+            "20180130T120000Z",
+            "2018-01-30T12:00:00Z[UTC]",
+            "2018-01-30T25:00:00Z",
+            "2018-01-30T12:00:00+0100",
+            " 2018-01-30T12:00:00Z",
+            "2018-01-30T12:00:00.0000000001Z",
+            "2018-01-30T12:00:00+24:00",
+            "2018-01-30T12:00:00+01:60",
+            "2018-01-30T12:00:00ä",
+            "2018-01-30T12:00:0ä",
         ];
         for text in shapes {
             assert_eq!(parse(text), Err(TimeError::NotRfc3339), "{text}");
@@ -119,7 +143,13 @@ mod tests {
 
     #[test]
     fn times_are_written_so_that_they_are_read_back() {
-        for ms in [0, -1, 1_517_313_600_123, 253_402_300_799_999, -62_167_219_200_000] {
+        for ms in [
+            0,
+            -1,
+            1_517_313_600_123,
+            253_402_300_799_999,
+            -62_167_219_200_000,
+        ] {
             assert_eq!(parse(&format(ms)), Ok(ms), "{}", format(ms));
         }
         assert_eq!(format(1_517_313_600_120), "2018-01-30T12:00:00.12Z");

@@ -73,6 +73,13 @@ impl Encoder {
         Self::default()
     }
 
+    /// An empty encoder with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+        }
+    }
+
     /// One byte.
     pub fn u8(&mut self, value: u8) -> &mut Self {
         self.bytes.push(value);

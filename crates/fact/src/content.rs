@@ -351,8 +351,11 @@ pub enum ContentError {
     TooManyFields(usize),
 }
 
+/// Room for most fields, so that encoding one allocates once.
+const FIELD_BYTES_USUAL: usize = 512;
+
 fn leaf(salt: Salt, name: &str, value: &Value) -> ContentHash {
-    let mut encoder = Encoder::new();
+    let mut encoder = Encoder::with_capacity(FIELD_BYTES_USUAL);
     encoder.string(name);
     value.encode(&mut encoder);
     leaf_of_bytes(salt, &encoder.finish())

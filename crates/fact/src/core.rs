@@ -145,7 +145,7 @@ pub struct FactCore {
 impl FactCore {
     /// Its canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut to = Encoder::new();
+        let mut to = Encoder::with_capacity(CORE_BYTES_USUAL);
         self.encode_head(&mut to);
         to.raw(self.origin.as_ref());
         self.encode_body(&mut to);
@@ -394,6 +394,9 @@ pub fn conflict_key(resource: &Resource, aspect: &Aspect) -> ConflictKey {
             .finish(),
     )
 }
+
+/// Room for most cores, so that encoding one allocates once.
+const CORE_BYTES_USUAL: usize = 512;
 
 const FACT_TAG: &str = "causality/0/fact";
 

@@ -22,6 +22,9 @@ pub const FACT_BYTES_MAX: usize = 60_000;
 /// The most bytes of any row. A partial one has a salt for each field, so it may be larger than the whole.
 pub const ROW_BYTES_MAX: usize = 65_000;
 
+/// Room for most rows, so that encoding one allocates once.
+const ROW_BYTES_USUAL: usize = 512;
+
 const WHOLE: u8 = 0;
 const PARTIAL: u8 = 1;
 const RAW: u8 = 2;
@@ -112,7 +115,7 @@ impl TemporalFact {
 
     /// Its row.
     pub fn to_row(&self) -> Vec<u8> {
-        let mut to = Encoder::new();
+        let mut to = Encoder::with_capacity(ROW_BYTES_USUAL);
         match &self.content {
             Content::Whole(whole) => {
                 to.u8(WHOLE);
@@ -261,6 +264,17 @@ impl Row {
             core: (**core).clone(),
             content,
         })
+    }
+}
+
+impl From<TemporalFact> for Row {
+    fn from(fact: TemporalFact) -> Self {
+        let bytes = fact.to_row();
+        Self {
+            id: fact.id,
+            core: RowCore::Known(Box::new(fact.core)),
+            bytes,
+        }
     }
 }
 

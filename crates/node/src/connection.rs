@@ -78,12 +78,24 @@ pub(crate) async fn greet(
     write_hello(&mut *send, &opening).await?;
     let answer = read_hello(&mut *recv).await?;
     let exporter = connection.exporter().as_bytes();
-    let party = Party { keys, parameters: &[], exporter, now_ms };
+    let party = Party {
+        keys,
+        parameters: &[],
+        exporter,
+        now_ms,
+    };
     let tls_key = TransportPublicKey::new(*connection.peer_key().as_bytes());
-    let expected = ExpectedPeer { domain: peer, tls_key };
+    let expected = ExpectedPeer {
+        domain: peer,
+        tls_key,
+    };
     let (established, proof) = dialer.finish(&answer, &party, &expected, &mut random)?;
     write_hello(&mut *send, &proof).await?;
-    Ok(Greeted { established, send, recv })
+    Ok(Greeted {
+        established,
+        send,
+        recv,
+    })
 }
 
 /// Says Hello as the side that was called.
@@ -96,20 +108,32 @@ pub(crate) async fn answer(
     let (mut send, mut recv) = connection.accept_bi().await?;
     let opening = read_hello(&mut *recv).await?;
     let exporter = connection.exporter().as_bytes();
-    let party = Party { keys, parameters: &[], exporter, now_ms };
+    let party = Party {
+        keys,
+        parameters: &[],
+        exporter,
+        now_ms,
+    };
     let (acceptor, answer) = Acceptor::answer(&opening, &party, &mut random)?;
     write_hello(&mut *send, &answer).await?;
     let established = acceptor.finish(&read_hello(&mut *recv).await?)?;
-    Ok(Greeted { established, send, recv })
+    Ok(Greeted {
+        established,
+        send,
+        recv,
+    })
 }
 
 async fn write_hello(send: &mut dyn SendStream, message: &[u8]) -> Result<(), TransportError> {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    send.write_all(&[&length.to_le_bytes()[..], message].concat()).await
+    send.write_all(&[&length.to_le_bytes()[..], message].concat())
+        .await
 }
 
 async fn read_hello(recv: &mut dyn RecvStream) -> Result<Vec<u8>, ConnectError> {
-    read_body(recv, HELLO_BYTES_MAX).await?.ok_or(ConnectError::Ended)
+    read_body(recv, HELLO_BYTES_MAX)
+        .await?
+        .ok_or(ConnectError::Ended)
 }
 
 /// Reads one length and so many bytes; `None` when the stream has ended before.
@@ -162,10 +186,19 @@ pub(crate) fn run(
 ) -> Option<Streams> {
     connection.allow_streams(1, u32::from(FEEDS));
     let keys = &mut greeted.keys;
-    let to = |stream| Messages { session, stream, inputs: inputs.clone() };
+    let to = |stream| Messages {
+        session,
+        stream,
+        inputs: inputs.clone(),
+    };
     let (control, messages) = mpsc::channel(STREAM_MESSAGES_MAX);
     let control_stream = StreamNumber::CONTROL;
-    tokio::spawn(write(send, keys.sealer(0).ok()?, messages, to(control_stream)));
+    tokio::spawn(write(
+        send,
+        keys.sealer(0).ok()?,
+        messages,
+        to(control_stream),
+    ));
     let mut feeds = Vec::new();
     let mut openers = Vec::new();
     for number in 1..=FEEDS {
@@ -211,16 +244,25 @@ async fn accept_feeds(
     messages: Messages,
 ) {
     loop {
-        let Ok(mut recv) = connection.accept_uni().await else { return };
+        let Ok(mut recv) = connection.accept_uni().await else {
+            return;
+        };
         let mut number = [0];
-        let Ok(ReadExact::Filled) = recv.read_exact(&mut number).await else { return };
+        let Ok(ReadExact::Filled) = recv.read_exact(&mut number).await else {
+            return;
+        };
         let index = usize::from(number[0]).checked_sub(1);
-        let opener = index.and_then(|index| openers.get_mut(index)).and_then(Option::take);
+        let opener = index
+            .and_then(|index| openers.get_mut(index))
+            .and_then(Option::take);
         let Some(opener) = opener else {
             return connection.close(VIOLATION_CODE, "a stream that does not exist");
         };
         let stream = StreamNumber(number[0]);
-        let messages = Messages { stream, ..messages.clone() };
+        let messages = Messages {
+            stream,
+            ..messages.clone()
+        };
         tokio::spawn(read(recv, opener, Arc::clone(&connection), messages));
     }
 }
@@ -245,8 +287,19 @@ async fn read(
         let Some(message) = message else {
             return connection.close(VIOLATION_CODE, "a frame that does not open");
         };
-        let Messages { session, stream, .. } = to;
-        if to.inputs.send(Input::Received { session, stream, message }).await.is_err() {
+        let Messages {
+            session, stream, ..
+        } = to;
+        if to
+            .inputs
+            .send(Input::Received {
+                session,
+                stream,
+                message,
+            })
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -259,8 +312,12 @@ async fn open_feed(
     mut messages: mpsc::Receiver<SyncMessage>,
     to: Messages,
 ) {
-    let Some(first) = messages.recv().await else { return };
-    let Ok(mut send) = connection.open_uni().await else { return };
+    let Some(first) = messages.recv().await else {
+        return;
+    };
+    let Ok(mut send) = connection.open_uni().await else {
+        return;
+    };
     if send.write_all(&[to.stream.0]).await.is_ok() {
         write_behind(send, sealer, messages, to, Some(first)).await;
     }
@@ -298,7 +355,10 @@ async fn write_behind(
             if let SyncMessage::FactSync(chunk) = &message {
                 entries += chunk.entries.len();
             }
-            let sealed = BincodeSerializer.serialize(&message).ok().and_then(|m| sealer.seal(&m).ok());
+            let sealed = BincodeSerializer
+                .serialize(&message)
+                .ok()
+                .and_then(|m| sealer.seal(&m).ok());
             let Some(frame) = sealed else { return };
             frames.extend_from_slice(&frame);
             if frames.len() >= WRITE_BYTES {
@@ -313,7 +373,10 @@ async fn write_behind(
             return;
         }
         if entries > 0 {
-            let flushed = Input::Flushed { session: to.session, bytes: entries };
+            let flushed = Input::Flushed {
+                session: to.session,
+                bytes: entries,
+            };
             if to.inputs.send(flushed).await.is_err() {
                 return;
             }

@@ -58,12 +58,31 @@ const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What others ask of the task.
 pub(crate) enum Command {
-    Append { compartment: String, drafts: Vec<Draft>, answer: Answer<Vec<Appended>, AppendFailure> },
-    Connected { connected: Connected, streams: Streams, connection: Arc<dyn Connection>, taken: oneshot::Sender<bool> },
-    Grants { peer: DomainId, grants: Grants },
-    StartRound { session: SessionId, answer: Answer<RoundReport, RoundFailure> },
-    EndSession { session: SessionId },
-    EndPeer { peer: DomainId },
+    Append {
+        compartment: String,
+        drafts: Vec<Draft>,
+        answer: Answer<Vec<Appended>, AppendFailure>,
+    },
+    Connected {
+        connected: Connected,
+        streams: Streams,
+        connection: Arc<dyn Connection>,
+        taken: oneshot::Sender<bool>,
+    },
+    Grants {
+        peer: DomainId,
+        grants: Grants,
+    },
+    StartRound {
+        session: SessionId,
+        answer: Answer<RoundReport, RoundFailure>,
+    },
+    EndSession {
+        session: SessionId,
+    },
+    EndPeer {
+        peer: DomainId,
+    },
     Inspect(Box<dyn FnOnce(&Engine, &Sessions) + Send>),
     Stop(oneshot::Sender<()>),
 }
@@ -102,7 +121,10 @@ pub(crate) struct OpenSession {
 impl Sessions {
     /// The session with a peer, if one is open.
     pub(crate) fn with(&self, peer: DomainId) -> Option<(SessionId, &OpenSession)> {
-        self.0.iter().find(|(_, open)| open.peer == peer).map(|(id, open)| (*id, open))
+        self.0
+            .iter()
+            .find(|(_, open)| open.peer == peer)
+            .map(|(id, open)| (*id, open))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -200,12 +222,25 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Append { compartment, drafts, answer } => {
+            Command::Append {
+                compartment,
+                drafts,
+                answer,
+            } => {
                 let request = self.request();
                 self.appends.insert(request, answer);
-                self.handle(Input::Append { request, compartment, drafts });
+                self.handle(Input::Append {
+                    request,
+                    compartment,
+                    drafts,
+                });
             }
-            Command::Connected { connected, streams, connection, taken } => {
+            Command::Connected {
+                connected,
+                streams,
+                connection,
+                taken,
+            } => {
                 let is_taken = self.connected(connected, streams, connection);
                 let _ = taken.send(is_taken);
             }
@@ -265,7 +300,13 @@ impl Driver {
             return false;
         }
         let session = connected.session;
-        let open = OpenSession { peer, dialer, connection, streams, rounds: Vec::new() };
+        let open = OpenSession {
+            peer,
+            dialer,
+            connection,
+            streams,
+            rounds: Vec::new(),
+        };
         self.sessions.0.insert(session, open);
         self.handle(Input::Connected(connected));
         true
@@ -286,10 +327,17 @@ impl Driver {
                         (generation, ticket, perform_load(&*store, own, load).await)
                     });
                 }
-                Output::Send { session, stream, message } => {
-                    let Some(open) = self.sessions.0.get(&session) else { continue };
+                Output::Send {
+                    session,
+                    stream,
+                    message,
+                } => {
+                    let Some(open) = self.sessions.0.get(&session) else {
+                        continue;
+                    };
                     if !open.streams.send(stream, message) {
-                        open.connection.close(VIOLATION_CODE, "the peer does not read");
+                        open.connection
+                            .close(VIOLATION_CODE, "the peer does not read");
                     }
                 }
                 Output::Close { session, reason } => self.close(session, reason),
@@ -336,15 +384,27 @@ impl Driver {
 
     /// Says goodbye, lets what was sent before arrive, then closes.
     fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
-        let Some(open) = self.sessions.0.remove(&session) else { return };
+        let Some(open) = self.sessions.0.remove(&session) else {
+            return;
+        };
         let goodbye = SyncMessage::Goodbye(Goodbye { reason });
-        open.streams.send(causality_sync::StreamNumber::CONTROL, goodbye);
+        open.streams
+            .send(causality_sync::StreamNumber::CONTROL, goodbye);
         for request in open.rounds {
             if let Some(answer) = self.rounds.remove(&request) {
                 let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
             }
         }
-        let OpenSession { connection, streams, .. } = { OpenSession { rounds: Vec::new(), ..open } };
+        let OpenSession {
+            connection,
+            streams,
+            ..
+        } = {
+            OpenSession {
+                rounds: Vec::new(),
+                ..open
+            }
+        };
         drop(streams);
         tokio::spawn(async move {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, connection.closed()).await;
@@ -357,14 +417,18 @@ impl Driver {
         if !self.writing.is_empty() {
             return;
         }
-        let Some((first, mut batch)) = self.unwritten.pop_front() else { return };
+        let Some((first, mut batch)) = self.unwritten.pop_front() else {
+            return;
+        };
         let (mut tickets, mut bytes) = (vec![first], batch.bytes());
         while let Some((_, next)) = self.unwritten.front() {
             let entries = batch.entries.len() + next.entries.len();
             if bytes + next.bytes() > BATCH_BYTES_MAX || entries > BATCH_ENTRIES_MAX {
                 break;
             }
-            let Some((ticket, next)) = self.unwritten.pop_front() else { break };
+            let Some((ticket, next)) = self.unwritten.pop_front() else {
+                break;
+            };
             bytes += next.bytes();
             tickets.push(ticket);
             batch.entries.extend(next.entries);
@@ -373,17 +437,22 @@ impl Driver {
         }
         self.unwritten_bytes = self.unwritten_bytes.saturating_sub(bytes);
         let (store, generation) = (Arc::clone(&self.store), self.generation);
-        self.writing.spawn(async move {
-            (generation, tickets, store.commit(batch).await.map(drop))
-        });
+        self.writing
+            .spawn(async move { (generation, tickets, store.commit(batch).await.map(drop)) });
     }
 
-    fn written(&mut self, (generation, tickets, result): (u64, Vec<Ticket>, Result<(), StoreError>)) {
+    fn written(
+        &mut self,
+        (generation, tickets, result): (u64, Vec<Ticket>, Result<(), StoreError>),
+    ) {
         if generation != self.generation {
             return;
         }
         for ticket in tickets {
-            self.handle(Input::Committed { ticket, result: result.clone() });
+            self.handle(Input::Committed {
+                ticket,
+                result: result.clone(),
+            });
         }
     }
 
@@ -421,7 +490,9 @@ impl Driver {
     async fn stop(&mut self) {
         loop {
             self.write_next();
-            let Some(done) = self.writing.join_next().await else { break };
+            let Some(done) = self.writing.join_next().await else {
+                break;
+            };
             if let Ok(written) = done {
                 self.written(written);
             }
@@ -461,7 +532,9 @@ async fn perform_load(
             let mut ids = Vec::with_capacity(marks.len());
             for place in store.by_mark(&marks).await? {
                 ids.push(match place {
-                    Some(place) => row_at(store, place.log, place.position).await?.map(|r| r.id()),
+                    Some(place) => row_at(store, place.log, place.position)
+                        .await?
+                        .map(|r| r.id()),
                     None => None,
                 });
             }
@@ -469,20 +542,29 @@ async fn perform_load(
             for places in store.by_key(&keys).await? {
                 let mut of_key = Vec::new();
                 for place in places.into_iter().filter(|place| place.log.origin == own) {
-                    let Some(row) = row_at(store, place.log, place.position).await? else { continue };
+                    let Some(row) = row_at(store, place.log, place.position).await? else {
+                        continue;
+                    };
                     if let RowCore::Known(core) = row.core() {
                         of_key.push((row.id(), (**core).clone()));
                     }
                 }
                 facts.push(of_key);
             }
-            Ok(Loaded::Append { marks: ids, keys: facts })
+            Ok(Loaded::Append {
+                marks: ids,
+                keys: facts,
+            })
         }
         Load::Chunk { log, from, until } => {
             let end = ((from / BLOCK_LEAVES + 1) * BLOCK_LEAVES).min(until);
             let entries = store.scan(&log, from..end, CHUNK_BYTES_MAX).await?;
             let at = entries.last().map_or(from, |last| last.range().end);
-            let behind = if at < end { store.leaves(&log, at..end).await? } else { Vec::new() };
+            let behind = if at < end {
+                store.leaves(&log, at..end).await?
+            } else {
+                Vec::new()
+            };
             Ok(Loaded::Chunk { entries, behind })
         }
     }
@@ -494,7 +576,9 @@ async fn row_at(
     position: u64,
 ) -> Result<Option<causality_fact::Row>, StoreError> {
     let entries: Vec<StoredEntry> = store.scan(&log, position..position + 1, 1).await?;
-    let Some(entry) = entries.first() else { return Ok(None) };
+    let Some(entry) = entries.first() else {
+        return Ok(None);
+    };
     match entry.entry(log.origin)? {
         causality_fact::Entry::Row(row) => Ok(Some(row)),
         causality_fact::Entry::Withheld { .. } => Ok(None),

@@ -73,7 +73,9 @@ impl CrossDomainMessenger {
 
     /// Where this node listens, if it has a network.
     pub fn local_address(&self) -> Option<String> {
-        self.transport.as_ref().map(|transport| transport.local_address())
+        self.transport
+            .as_ref()
+            .map(|transport| transport.local_address())
     }
 
     /// Who is known.
@@ -93,7 +95,9 @@ impl CrossDomainMessenger {
         direction: Direction,
     ) -> Result<Option<Session>, NodeError> {
         let transport = self.transport.as_ref().ok_or(NodeError::NoNetwork)?;
-        let mut failure = NodeError::NoAddress { peer: peer.name.clone() };
+        let mut failure = NodeError::NoAddress {
+            peer: peer.name.clone(),
+        };
         for address in &peer.addresses {
             match self.dial(&**transport, peer, address, direction).await {
                 Ok(session) => return Ok(session),
@@ -111,17 +115,26 @@ impl CrossDomainMessenger {
         direction: Direction,
     ) -> Result<Option<Session>, NodeError> {
         let wrong = |error| dial_error(peer, address, error);
-        let connection = transport.connect(address).await.map_err(|e| wrong(e.into()))?;
+        let connection = transport
+            .connect(address)
+            .await
+            .map_err(|e| wrong(e.into()))?;
         let (now_ms, random) = (self.now_ms(), self.entropy.generator());
         let hello = connection::greet(&*connection, &self.keys, peer.domain, now_ms, random);
         let greeted = match tokio::time::timeout(self.limits.hello, hello).await {
             Ok(greeted) => greeted,
-            Err(_) => return Err(NodeError::TimedOut { peer: peer.name.clone() }),
+            Err(_) => {
+                return Err(NodeError::TimedOut {
+                    peer: peer.name.clone(),
+                });
+            }
         };
         match greeted {
             Ok(greeted) => {
                 let connection = Arc::from(connection);
-                Ok(self.open(connection, greeted, Side::Dialer, direction).await)
+                Ok(self
+                    .open(connection, greeted, Side::Dialer, direction)
+                    .await)
             }
             Err(error) => {
                 // Why the peer closed says more than that a stream broke.
@@ -137,11 +150,15 @@ impl CrossDomainMessenger {
 
     /// Answers whoever calls, until the transport is closed.
     pub(crate) async fn accept(self: Arc<Self>) {
-        let Some(transport) = self.transport.clone() else { return };
+        let Some(transport) = self.transport.clone() else {
+            return;
+        };
         let hellos = Arc::new(Semaphore::new(self.limits.hellos_max));
         while let Ok(connection) = transport.accept().await {
             // Whoever comes while all places are taken waits in the transport's own bounds.
-            let Ok(place) = Arc::clone(&hellos).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&hellos).acquire_owned().await else {
+                return;
+            };
             let messenger = Arc::clone(&self);
             tokio::spawn(async move {
                 messenger.answer(Arc::from(connection)).await;
@@ -158,7 +175,8 @@ impl CrossDomainMessenger {
             Ok(Ok(greeted)) => {
                 let domain = greeted.established.peer.domain();
                 if self.peer(domain).is_some() {
-                    self.open(connection, greeted, Side::Acceptor, Direction::Both).await;
+                    self.open(connection, greeted, Side::Acceptor, Direction::Both)
+                        .await;
                 } else {
                     tracing::warn!(%domain, address, "refused a domain that is not a peer");
                     connection.close(UNKNOWN_PEER_CODE, "this domain is not a peer here");
@@ -180,17 +198,31 @@ impl CrossDomainMessenger {
         side: Side,
         direction: Direction,
     ) -> Option<Session> {
-        let Greeted { mut established, send, recv } = greeted;
+        let Greeted {
+            mut established,
+            send,
+            recv,
+        } = greeted;
         let id = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         let inputs = &self.inputs;
         let (begin, begun) = oneshot::channel();
         let ends = (send, recv);
         let streams = connection::run(id, &connection, &mut established, ends, inputs, begun)?;
         let (peer, keys) = (established.peer, established.keys);
-        let connected = Connected { session: id, peer, keys, side, direction };
+        let connected = Connected {
+            session: id,
+            peer,
+            keys,
+            side,
+            direction,
+        };
         let (taken, is_taken) = oneshot::channel();
-        let command =
-            Command::Connected { connected, streams, connection: Arc::clone(&connection), taken };
+        let command = Command::Connected {
+            connected,
+            streams,
+            connection: Arc::clone(&connection),
+            taken,
+        };
         self.commands.send(command).await.ok()?;
         if !is_taken.await.ok()? {
             return None;
@@ -209,13 +241,22 @@ impl CrossDomainMessenger {
         let old = self.peers.send_replace(new.clone());
         let stopped = |_| NodeError::Stopped;
         for (peer, config) in &new {
-            let command = Command::Grants { peer: *peer, grants: config.grants() };
+            let command = Command::Grants {
+                peer: *peer,
+                grants: config.grants(),
+            };
             self.commands.send(command).await.map_err(stopped)?;
         }
         for peer in old.into_keys().filter(|peer| !new.contains_key(peer)) {
             let grants = causality_sync::Grants::default();
-            self.commands.send(Command::Grants { peer, grants }).await.map_err(stopped)?;
-            self.commands.send(Command::EndPeer { peer }).await.map_err(stopped)?;
+            self.commands
+                .send(Command::Grants { peer, grants })
+                .await
+                .map_err(stopped)?;
+            self.commands
+                .send(Command::EndPeer { peer })
+                .await
+                .map_err(stopped)?;
         }
         Ok(())
     }
@@ -241,7 +282,11 @@ fn dial_error(peer: &PeerConfig, address: &str, error: ConnectError) -> NodeErro
     let (name, address) = (peer.name.clone(), address.to_owned());
     match error {
         ConnectError::Transport(error) => closed_error(peer, &address, error),
-        ConnectError::Hello(error) => NodeError::WrongPeer { peer: name, address, error },
+        ConnectError::Hello(error) => NodeError::WrongPeer {
+            peer: name,
+            address,
+            error,
+        },
         ConnectError::Ended | ConnectError::TooLong(_) => NodeError::TimedOut { peer: name },
     }
 }
@@ -250,9 +295,14 @@ fn dial_error(peer: &PeerConfig, address: &str, error: ConnectError) -> NodeErro
 pub(crate) fn closed_error(peer: &PeerConfig, address: &str, error: TransportError) -> NodeError {
     let name = peer.name.clone();
     match error {
-        TransportError::ClosedByPeer { code: UNKNOWN_PEER_CODE, .. } => {
-            NodeError::UnknownToPeer { peer: name }
-        }
-        error => NodeError::Unreachable { peer: name, address: address.to_owned(), error },
+        TransportError::ClosedByPeer {
+            code: UNKNOWN_PEER_CODE,
+            ..
+        } => NodeError::UnknownToPeer { peer: name },
+        error => NodeError::Unreachable {
+            peer: name,
+            address: address.to_owned(),
+            error,
+        },
     }
 }

@@ -53,16 +53,29 @@ impl Node {
         let (commands, commands_in) = mpsc::channel(INPUTS_MAX);
         let (inputs, inputs_in) = mpsc::channel(INPUTS_MAX);
         let messenger = CrossDomainMessenger::new(&config, commands.clone(), inputs);
-        let NodeConfig { keys, store, clock, entropy, peers, limits, .. } = config;
+        let NodeConfig {
+            keys,
+            store,
+            clock,
+            entropy,
+            peers,
+            limits,
+            ..
+        } = config;
         let domain = keys.domain();
         let registry = FactRegistry::new(Arc::clone(&store), commands.clone());
         let driver = Driver::start(store, keys, clock, entropy, limits.sessions_max).await?;
         tokio::spawn(driver.run(commands_in, inputs_in));
         let messenger = Arc::new(messenger);
         messenger.set_peers(peers).await?;
-        let synchronizer =
-            FactSynchronizer::new(Arc::clone(&messenger), commands.clone(), limits);
-        Ok(Self { domain, registry, synchronizer, messenger, commands })
+        let synchronizer = FactSynchronizer::new(Arc::clone(&messenger), commands.clone(), limits);
+        Ok(Self {
+            domain,
+            registry,
+            synchronizer,
+            messenger,
+            commands,
+        })
     }
 
     /// The domain.
@@ -112,10 +125,18 @@ impl Node {
             };
             let logs = engine.logs().map(|(log, size)| (*log, size)).collect();
             let peers = peers.into_iter().map(connected).collect();
-            let _ = answer.send(Status { domain, address, logs, peers });
+            let _ = answer.send(Status {
+                domain,
+                address,
+                logs,
+                peers,
+            });
         };
         let command = Command::Inspect(Box::new(look));
-        self.commands.send(command).await.map_err(|_| NodeError::Stopped)?;
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         status.await.map_err(|_| NodeError::Stopped)
     }
 

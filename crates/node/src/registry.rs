@@ -132,7 +132,11 @@ impl FactRegistry {
     /// # Errors
     ///
     /// When the draft cannot become a fact, or the store fails.
-    pub async fn register_fact(&self, compartment: &str, draft: Draft) -> Result<Appended, NodeError> {
+    pub async fn register_fact(
+        &self,
+        compartment: &str,
+        draft: Draft,
+    ) -> Result<Appended, NodeError> {
         let appended = self.register_facts(compartment, vec![draft]).await?;
         appended.into_iter().next().ok_or(NodeError::Stopped)
     }
@@ -149,8 +153,15 @@ impl FactRegistry {
     ) -> Result<Vec<Appended>, NodeError> {
         let (answer, appended) = oneshot::channel();
         let compartment = compartment.to_owned();
-        let command = Command::Append { compartment, drafts, answer };
-        self.commands.send(command).await.map_err(|_| NodeError::Stopped)?;
+        let command = Command::Append {
+            compartment,
+            drafts,
+            answer,
+        };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         match appended.await.map_err(|_| NodeError::Stopped)? {
             Ok(appended) => Ok(appended),
             Err(AppendFailure::Refused(error)) => Err(error.into()),
@@ -182,7 +193,10 @@ impl FactRegistry {
         limit: usize,
     ) -> Result<FactPage, NodeError> {
         let page = self.store.query(query, after, limit).await?;
-        Ok(FactPage { next: page.next, facts: self.records(page.rows).await? })
+        Ok(FactPage {
+            next: page.next,
+            facts: self.records(page.rows).await?,
+        })
     }
 
     /// A proof of a fact that a third party can check without a store.
@@ -207,7 +221,13 @@ impl FactRegistry {
         let path: Option<Vec<_>> = subtrees.iter().map(hash).collect();
         let path = path.ok_or_else(|| NodeError::Integrity("the log has a gap".to_owned()))?;
         let keys = known.keys.records_from(0);
-        Ok(Exhibit { keys, checkpoint: known.checkpoint, position: place.position, path, row })
+        Ok(Exhibit {
+            keys,
+            checkpoint: known.checkpoint,
+            position: place.position,
+            path,
+            row,
+        })
     }
 
     /// Checks one fact: content, place in the log, signature.
@@ -235,8 +255,13 @@ impl FactRegistry {
         for held in self.store.logs().await? {
             report.logs += 1;
             match self.known(held.log).await? {
-                Some(known) => self.verify_log(held.log, &known, &mut report, &mut progress).await?,
-                None => report.findings.push(format!("log {} has no checkpoint", held.log)),
+                Some(known) => {
+                    self.verify_log(held.log, &known, &mut report, &mut progress)
+                        .await?
+                }
+                None => report
+                    .findings
+                    .push(format!("log {} has no checkpoint", held.log)),
             }
         }
         Ok(report)
@@ -250,20 +275,26 @@ impl FactRegistry {
         progress: &mut (impl FnMut(u64) + Send),
     ) -> Result<(), NodeError> {
         if let Err(error) = known.keys.verify_checkpoint(known.checkpoint.clone()) {
-            report.findings.push(format!("the checkpoint of log {log}: {error}"));
+            report
+                .findings
+                .push(format!("the checkpoint of log {log}: {error}"));
         }
         let (mut tree, mut at) = (BlockRoots::new(), 0);
         while at < known.durable {
             let entries = match self.store.scan(&log, at..known.durable, SCAN_BYTES).await {
                 Ok(entries) => entries,
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    report.findings.push(format!("log {log} from position {at}: {error}"));
+                    report
+                        .findings
+                        .push(format!("log {log} from position {at}: {error}"));
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             };
             if entries.is_empty() {
-                report.findings.push(format!("log {log} has a gap at position {at}"));
+                report
+                    .findings
+                    .push(format!("log {log} has a gap at position {at}"));
                 return Ok(());
             }
             for stored in entries {
@@ -284,7 +315,9 @@ impl FactRegistry {
             progress(report.facts);
         }
         if tree.size() == known.checkpoint.size && tree.root() != known.checkpoint.root {
-            report.findings.push(format!("log {log} has another root than its origin signed"));
+            report
+                .findings
+                .push(format!("log {log} has another root than its origin signed"));
         }
         Ok(())
     }
@@ -302,7 +335,9 @@ impl FactRegistry {
             if origin.is_some_and(|origin| origin != log.origin) {
                 continue;
             }
-            let Some(known) = self.known(log).await? else { continue };
+            let Some(known) = self.known(log).await? else {
+                continue;
+            };
             let digest = LogDigest {
                 origin: log.origin,
                 compartment: log.compartment,
@@ -314,18 +349,25 @@ impl FactRegistry {
                 held_digest: held.full.digest(),
             };
             hash = hash.chain(log.to_bytes()).chain(digest.size.to_le_bytes());
-            hash = hash.chain(digest.root.as_bytes()).chain(digest.held.to_le_bytes());
+            hash = hash
+                .chain(digest.root.as_bytes())
+                .chain(digest.held.to_le_bytes());
             hash = hash.chain(digest.held_digest);
             logs.push(digest);
         }
-        Ok(Digest { logs, digest: hash.finish() })
+        Ok(Digest {
+            logs,
+            digest: hash.finish(),
+        })
     }
 
     async fn records(&self, rows: Vec<StoredRow>) -> Result<Vec<FactRecord>, NodeError> {
         let compartments: Vec<_> = rows.iter().map(|row| row.place.log.compartment).collect();
         let names = self
             .inspect(move |engine| {
-                let name = |id: &CompartmentId| engine.compartment_name(*id).unwrap_or_default().to_owned();
+                let name = |id: &CompartmentId| {
+                    engine.compartment_name(*id).unwrap_or_default().to_owned()
+                };
                 compartments.iter().map(name).collect::<Vec<_>>()
             })
             .await?;
@@ -343,7 +385,10 @@ impl FactRegistry {
             Some(KnownLog {
                 checkpoint: view.checkpoint.clone(),
                 keys: engine.key_log(log.origin)?.clone(),
-                compartment: engine.compartment_name(log.compartment).unwrap_or_default().to_owned(),
+                compartment: engine
+                    .compartment_name(log.compartment)
+                    .unwrap_or_default()
+                    .to_owned(),
                 durable: view.durable,
                 provable: view.provable,
                 roots: view.roots,
@@ -360,7 +405,10 @@ impl FactRegistry {
         let look = Box::new(move |engine: &Engine, _: &crate::driver::Sessions| {
             let _ = answer.send(look(engine));
         });
-        self.commands.send(Command::Inspect(look)).await.map_err(|_| NodeError::Stopped)?;
+        self.commands
+            .send(Command::Inspect(look))
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         seen.await.map_err(|_| NodeError::Stopped)
     }
 }
@@ -375,7 +423,8 @@ fn hash_of(
 ) -> Option<TreeHash> {
     let range = subtree.range_in(size);
     if subtree.level() >= BLOCK_LEVEL {
-        let blocks = (range.start / BLOCK_LEAVES) as usize..range.end.div_ceil(BLOCK_LEAVES) as usize;
+        let blocks =
+            (range.start / BLOCK_LEAVES) as usize..range.end.div_ceil(BLOCK_LEAVES) as usize;
         return roots.get(blocks).map(root_of);
     }
     let from = leaves.partition_point(|(part, _)| part.start() < range.start);

@@ -16,7 +16,10 @@ use causality_sync::StoreState;
 use causality_sync::TableRows;
 
 pub(crate) async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError> {
-    let marker = SideKey { table: SideTable::STORE, key: RESTORED_KEY.to_vec() };
+    let marker = SideKey {
+        table: SideTable::STORE,
+        key: RESTORED_KEY.to_vec(),
+    };
     Ok(StoreState {
         log_heads: table(store, LOG_HEADS).await?,
         block_roots: table(store, BLOCK_ROOTS).await?,
@@ -34,9 +37,16 @@ async fn table(store: &dyn FactStore, table: SideTable) -> Result<TableRows, Sto
     let mut rows = Vec::new();
     let mut after = None;
     loop {
-        let range = SideRange { table, prefix: Vec::new(), after, limit: usize::MAX };
+        let range = SideRange {
+            table,
+            prefix: Vec::new(),
+            after,
+            limit: usize::MAX,
+        };
         let page = store.side_scan(range).await?;
-        let Some((last, _)) = page.last() else { return Ok(TableRows(rows)) };
+        let Some((last, _)) = page.last() else {
+            return Ok(TableRows(rows));
+        };
         after = Some(last.clone());
         rows.extend(page);
     }

@@ -57,7 +57,11 @@ impl FactSynchronizer {
         commands: mpsc::Sender<Command>,
         limits: Limits,
     ) -> Self {
-        Self { messenger, commands, limits }
+        Self {
+            messenger,
+            commands,
+            limits,
+        }
     }
 
     /// Catches up with a peer: returns when all that either side owed the other when it began is durable there.
@@ -73,7 +77,10 @@ impl FactSynchronizer {
         direction: Direction,
         mut progress: impl FnMut(&SyncReport) + Send,
     ) -> Result<SyncReport, NodeError> {
-        let config = self.messenger.peer(peer).ok_or(NodeError::PeerNotFound(peer))?;
+        let config = self
+            .messenger
+            .peer(peer)
+            .ok_or(NodeError::PeerNotFound(peer))?;
         let started = tokio::time::Instant::now();
         let (session, before, is_own) = match self.open_session(peer).await? {
             Some(open) => {
@@ -92,7 +99,11 @@ impl FactSynchronizer {
                 },
             },
         };
-        let counted = if is_own { (0, 0) } else { self.counts(session.id).await };
+        let counted = if is_own {
+            (0, 0)
+        } else {
+            self.counts(session.id).await
+        };
         let round = self.round(session.id).await?;
         tokio::pin!(round);
         let mut ticks = tokio::time::interval(PROGRESS_EVERY);
@@ -117,8 +128,13 @@ impl FactSynchronizer {
             Err(_) => return Err(NodeError::Stopped),
         };
         if is_own {
-            let end = Command::EndSession { session: session.id };
-            self.commands.send(end).await.map_err(|_| NodeError::Stopped)?;
+            let end = Command::EndSession {
+                session: session.id,
+            };
+            self.commands
+                .send(end)
+                .await
+                .map_err(|_| NodeError::Stopped)?;
         }
         let after = session.connection.stats();
         let probes = after.mtu_probe_sent_bytes - before.mtu_probe_sent_bytes;
@@ -137,7 +153,11 @@ impl FactSynchronizer {
     pub(crate) async fn keep(self, peer: DomainId) {
         let (first, longest) = self.limits.redial;
         let mut pause = first;
-        while let Some(config) = self.messenger.peer(peer).filter(|c| !c.addresses.is_empty()) {
+        while let Some(config) = self
+            .messenger
+            .peer(peer)
+            .filter(|c| !c.addresses.is_empty())
+        {
             let open = match self.open_session(peer).await {
                 Ok(open) => open,
                 Err(_) => return,
@@ -170,10 +190,14 @@ impl FactSynchronizer {
     async fn round(
         &self,
         session: SessionId,
-    ) -> Result<oneshot::Receiver<Result<causality_sync::RoundReport, RoundFailure>>, NodeError> {
+    ) -> Result<oneshot::Receiver<Result<causality_sync::RoundReport, RoundFailure>>, NodeError>
+    {
         let (answer, outcome) = oneshot::channel();
         let command = Command::StartRound { session, answer };
-        self.commands.send(command).await.map_err(|_| NodeError::Stopped)?;
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         Ok(outcome)
     }
 
@@ -181,11 +205,17 @@ impl FactSynchronizer {
         let (answer, open) = oneshot::channel();
         let look = move |_: &causality_sync::Engine, sessions: &crate::driver::Sessions| {
             let open = sessions.with(peer);
-            let session = open.map(|(id, open)| Session { id, connection: Arc::clone(&open.connection) });
+            let session = open.map(|(id, open)| Session {
+                id,
+                connection: Arc::clone(&open.connection),
+            });
             let _ = answer.send(session);
         };
         let command = Command::Inspect(Box::new(look));
-        self.commands.send(command).await.map_err(|_| NodeError::Stopped)?;
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| NodeError::Stopped)?;
         open.await.map_err(|_| NodeError::Stopped)
     }
 
@@ -195,7 +225,12 @@ impl FactSynchronizer {
         let look = move |engine: &causality_sync::Engine, _: &crate::driver::Sessions| {
             let _ = answer.send(engine.session_counts(session));
         };
-        if self.commands.send(Command::Inspect(Box::new(look))).await.is_err() {
+        if self
+            .commands
+            .send(Command::Inspect(Box::new(look)))
+            .await
+            .is_err()
+        {
             return (0, 0);
         }
         counts.await.ok().flatten().unwrap_or_default()
@@ -209,12 +244,16 @@ impl FactSynchronizer {
     ) -> NodeError {
         let address = connection.remote_address();
         if error != SyncError::Closed {
-            return NodeError::Session { peer: peer.name.clone(), error };
+            return NodeError::Session {
+                peer: peer.name.clone(),
+                error,
+            };
         }
         match tokio::time::timeout(self.limits.hello, connection.closed()).await {
-            Ok(causality_transport::TransportError::Closed) | Err(_) => {
-                NodeError::Session { peer: peer.name.clone(), error }
-            }
+            Ok(causality_transport::TransportError::Closed) | Err(_) => NodeError::Session {
+                peer: peer.name.clone(),
+                error,
+            },
             Ok(closed) => closed_error(peer, &address, closed),
         }
     }

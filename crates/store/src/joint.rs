@@ -31,7 +31,7 @@ pub trait FactStore: FactReader {
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 }
 
-/// Reads from a store. Each call sees one consistent state, not older than any commit that had returned before it.
+/// Reads from a store. Each call sees all commits that had returned before it, and of every batch all or nothing of a log.
 ///
 /// All calls fail with `Io`, `Full` or `Corrupt` for what only the operator can mend, and `Closed` after the end.
 #[async_trait]

@@ -31,7 +31,7 @@ use redb::StorageBackend;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::answer::{HeldLog, JournalEntry, Page, Place, SideRange, StoredEntry, StoredRow};
-use crate::batch::{BATCH_BYTES_MAX, Batch, Committed, Mark, SideKey};
+use crate::batch::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch, Committed, Mark, NewEntry, SideKey};
 use crate::error::StoreError;
 use crate::executor::Executor;
 use crate::joint::{FactReader, FactStore};
@@ -89,7 +89,7 @@ impl RedbStore {
     }
 
     fn new(inner: Inner, executor: Arc<dyn Executor>) -> Self {
-        let room = inner.config().queue_bytes_max.max(BATCH_BYTES_MAX) / KIB + 1;
+        let room = inner.config().queue_bytes_max.max(QUEUE_BYTES_MIN) / KIB + 1;
         Self {
             inner: Arc::new(inner),
             executor,
@@ -188,7 +188,7 @@ impl FactStore for RedbStore {
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         batch.check_limits()?;
         // The check bounds the bytes, and there are at least as many permits as a batch may need.
-        let permits = (batch.bytes() / KIB + 1) as u32;
+        let permits = (batch_memory(&batch) / KIB + 1) as u32;
         let room = Arc::clone(&self.room).acquire_many_owned(permits).await;
         let room = room.map_err(|_| StoreError::Closed)?;
         let (reply, answer) = oneshot::channel();
@@ -263,8 +263,15 @@ impl FactReader for RedbStore {
     }
 }
 
+/// What a batch takes while it waits.
+fn batch_memory(batch: &Batch) -> usize {
+    batch.bytes() + batch.entries.len() * size_of::<NewEntry>()
+}
+
 /// The unit of the room for waiting batches.
 const KIB: usize = 1024;
+/// One batch at its limits finds room.
+const QUEUE_BYTES_MIN: usize = BATCH_BYTES_MAX + BATCH_ENTRIES_MAX * size_of::<NewEntry>();
 
 #[cfg(test)]
 mod tests;

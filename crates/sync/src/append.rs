@@ -63,7 +63,6 @@ pub(crate) struct Built {
     pub(crate) log: LogId,
     request: RequestId,
     appended: Vec<Appended>,
-    marks: Vec<Mark>,
     signed: Option<(Signed, u64)>,
 }
 
@@ -87,13 +86,27 @@ impl Append {
             draft.valid.get_or_insert(since_now);
         }
         let marks: Vec<_> = drafts.iter().filter_map(|draft| draft.mark).collect();
-        let needs_heads = drafts.iter().filter(|draft| draft.supersedes == Supersedes::OwnHeads);
+        let needs_heads = drafts
+            .iter()
+            .filter(|draft| draft.supersedes == Supersedes::OwnHeads);
         let mut keys: Vec<_> = needs_heads.map(key_of).collect();
-        keys.retain(|key| !engine.heads.contains(key));
+        keys.retain(|key| engine.heads.get(key).is_none());
         keys.sort_unstable();
         keys.dedup();
-        let load = Load::Append { marks: marks.clone(), keys: keys.clone() };
-        Ok((Self { request, compartment, drafts, marks, keys }, load))
+        let load = Load::Append {
+            marks: marks.clone(),
+            keys: keys.clone(),
+        };
+        Ok((
+            Self {
+                request,
+                compartment,
+                drafts,
+                marks,
+                keys,
+            },
+            load,
+        ))
     }
 
     /// Makes the facts, extends the tree, signs; the batch is `None` when there is nothing new. After an error nothing
@@ -106,60 +119,91 @@ impl Append {
         own: Vec<Vec<(FactId, FactCore)>>,
     ) -> Result<(Built, Option<Batch>), AppendError> {
         let mut lane = Lane::open(engine, &self.compartment);
-        let mut facts = Facts::new(&self, marked, own);
+        let request = self.request;
+        let mut facts = Facts::new(self.drafts.len(), (self.marks, marked), (self.keys, own));
         let mut hlc = lane.state.last_hlc;
-        for (index, draft) in self.drafts.iter().enumerate() {
-            if facts.known(engine, draft) {
+        for (index, draft) in self.drafts.into_iter().enumerate() {
+            if facts.known(engine, &draft) {
                 continue;
             }
             hlc = hlc.next(now_ms).ok_or(AppendError::EndOfTime)?;
-            let wrong = |error| AppendError::Draft { index, error };
+            let (mark, wrong) = (draft.mark, |error| AppendError::Draft { index, error });
             let fact = facts.make(engine, draft, lane.log, hlc).map_err(wrong)?;
-            facts.push(fact, draft.mark);
+            facts.push(fact, mark);
         }
-        let Facts { appended, new, heads, .. } = facts;
-        let marked = new.iter().filter_map(|(fact, mark)| Some(((*mark)?, fact.id())));
-        let marked: Vec<_> = marked.collect();
-        let marks = marked.iter().map(|(mark, _)| *mark).collect();
-        let (log, request) = (lane.log, self.request);
-        let built = |signed| Built { log, request, appended, marks, signed };
+        let Facts {
+            appended,
+            new,
+            heads,
+            ..
+        } = facts;
+        let log = lane.log;
+        let built = |signed| Built {
+            log,
+            request,
+            appended,
+            signed,
+        };
         if new.is_empty() {
             return Ok((built(None), None));
         }
         let closed = lane.state.tree.closed().len() as u64;
         let start = lane.state.tree.size();
         let mut entries = Vec::with_capacity(new.len());
+        let mut marked = Vec::with_capacity(new.len());
         for (position, (fact, mark)) in (start..).zip(new) {
             lane.state.tree.push(leaf_hash(&fact.id()));
-            let entry = Entry::Row(Row::from(&fact));
-            entries.push(NewEntry { log: lane.log, position, entry, mark });
+            if let Some(mark) = mark {
+                marked.push((mark, fact.id()));
+            }
+            let entry = Entry::Row(Row::from(fact));
+            entries.push(NewEntry {
+                log: lane.log,
+                position,
+                entry,
+                mark,
+            });
         }
         lane.state.last_hlc = hlc;
-        let head = TreeHead { size: lane.state.tree.size(), root: lane.state.tree.root() };
+        let head = TreeHead {
+            size: lane.state.tree.size(),
+            root: lane.state.tree.root(),
+        };
         let checkpoint = engine.keys.sign_checkpoint(lane.log, head, hlc);
         let checkpoint = checkpoint.map_err(|_| AppendError::LaneFull)?;
         let signed = Signed::at_tree(checkpoint, &lane.state.tree);
         let mut side = lane.state.writes(&lane.log, &signed, closed);
         side.extend(lane.keep(engine));
-        engine.marks.extend(marked);
-        heads.into_iter().for_each(|(key, heads)| engine.heads.replace(key, heads));
+        marked
+            .into_iter()
+            .for_each(|(mark, id)| engine.marks.insert(mark, id));
+        heads
+            .into_iter()
+            .for_each(|(key, heads)| engine.heads.insert(key, heads));
         let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        Ok((built(Some((signed, head.size))), Some(Batch { entries, side, time })))
+        Ok((
+            built(Some((signed, head.size))),
+            Some(Batch {
+                entries,
+                side,
+                time,
+            }),
+        ))
     }
 }
 
 impl Built {
     /// Its facts are durable: publishes the checkpoint and gives the answer.
     pub(crate) fn finish(self, engine: &mut Engine) -> Event {
-        for mark in &self.marks {
-            engine.marks.remove(mark);
-        }
         if let Some((signed, size)) = self.signed {
             let state = engine.logs.entry(self.log).or_default();
             state.signed = Some(signed);
             state.durable = size;
         }
-        Event::Appended { request: self.request, result: Ok(self.appended) }
+        Event::Appended {
+            request: self.request,
+            result: Ok(self.appended),
+        }
     }
 }
 
@@ -175,23 +219,41 @@ impl Lane {
     fn open(engine: &mut Engine, name: &str) -> Self {
         let known = engine.compartments.by_name(name);
         let compartment = known.unwrap_or_else(|| CompartmentId::new(random(engine)));
-        let lane = engine.lanes.get(&compartment).filter(|_| !engine.restored).copied();
+        let lane = engine
+            .lanes
+            .get(&compartment)
+            .filter(|_| !engine.restored)
+            .copied();
         let lane = lane.unwrap_or_else(|| LaneId::new(random(engine)));
-        let log = LogId { origin: engine.domain(), compartment, lane };
+        let log = LogId {
+            origin: engine.domain(),
+            compartment,
+            lane,
+        };
         let state = engine.logs.get(&log).cloned().unwrap_or_default();
-        Self { log, state, new_name: known.is_none().then(|| name.to_owned()) }
+        Self {
+            log,
+            state,
+            new_name: known.is_none().then(|| name.to_owned()),
+        }
     }
 
     /// Puts the lane back as it is now; returns what has to be written because it, or its compartment, is new. After a
     /// restore no old lane is written again.
     fn keep(self, engine: &mut Engine) -> Vec<SideWrite> {
-        let LogId { compartment, lane, .. } = self.log;
+        let LogId {
+            compartment, lane, ..
+        } = self.log;
         let mut side = Vec::new();
         if std::mem::take(&mut engine.restored) {
             let lanes = std::mem::take(&mut engine.lanes);
             side.extend(lanes.into_keys().map(|old| lane_write(old, None)));
             let key = RESTORED_KEY.to_vec();
-            side.push(SideWrite { table: SideTable::STORE, key, value: None });
+            side.push(SideWrite {
+                table: SideTable::STORE,
+                key,
+                value: None,
+            });
         }
         if let Some(name) = self.new_name {
             side.push(engine.compartments.add(compartment, &name));
@@ -206,7 +268,11 @@ impl Lane {
 
 fn lane_write(compartment: CompartmentId, lane: Option<LaneId>) -> SideWrite {
     let value = lane.map(|lane| lane.as_bytes().to_vec());
-    SideWrite { table: LANES, key: compartment.as_bytes().to_vec(), value }
+    SideWrite {
+        table: LANES,
+        key: compartment.as_bytes().to_vec(),
+        value,
+    }
 }
 
 /// The facts of one append while they are made.
@@ -220,18 +286,20 @@ struct Facts {
 }
 
 impl Facts {
+    /// From what was found of the marks and keys that were asked for.
     fn new(
-        append: &Append,
-        marked: Vec<Option<FactId>>,
-        own: Vec<Vec<(FactId, FactCore)>>,
+        count: usize,
+        (marks, found): (Vec<Mark>, Vec<Option<FactId>>),
+        (keys, own): (Vec<ConflictKey>, Vec<Vec<(FactId, FactCore)>>),
     ) -> Self {
-        let marked = append.marks.iter().copied().zip(marked);
+        let marked = marks.into_iter().zip(found);
+        let own = keys.into_iter().zip(own).filter(|(_, own)| !own.is_empty());
         Self {
             marked: marked.filter_map(|(mark, id)| Some((mark, id?))).collect(),
-            own: append.keys.iter().copied().zip(own).collect(),
+            own: own.collect(),
             heads: BTreeMap::new(),
-            appended: Vec::with_capacity(append.drafts.len()),
-            new: Vec::with_capacity(append.drafts.len()),
+            appended: Vec::with_capacity(count),
+            new: Vec::with_capacity(count),
         }
     }
 
@@ -239,61 +307,73 @@ impl Facts {
     fn known(&mut self, engine: &Engine, draft: &Draft) -> bool {
         let Some(mark) = draft.mark else { return false };
         let on_its_way = || engine.marks.get(&mark);
-        let Some(id) = self.marked.get(&mark).or_else(on_its_way).copied() else { return false };
-        self.appended.push(Appended { id, outcome: AppendOutcome::AlreadyThere });
+        let Some(id) = self.marked.get(&mark).or_else(on_its_way).copied() else {
+            return false;
+        };
+        self.appended.push(Appended {
+            id,
+            outcome: AppendOutcome::AlreadyThere,
+        });
         true
     }
 
     fn make(
         &mut self,
         engine: &mut Engine,
-        draft: &Draft,
+        draft: Draft,
         log: LogId,
         hlc: Hlc,
     ) -> Result<TemporalFact, DraftError> {
-        let key = key_of(draft);
-        let valid = draft.valid.expect("every draft has a time since the append was taken up");
+        let key = key_of(&draft);
+        let valid = draft
+            .valid
+            .expect("every draft has a time since the append was taken up");
         let supersedes = match &draft.supersedes {
             Supersedes::Exactly(list) => self.resolve(list)?,
             Supersedes::OwnHeads => {
                 let heads = self.heads_of(engine, key);
                 let own: Vec<_> = heads.overlapping(valid).take(SUPERSEDES_MAX).collect();
-                own.into_iter().chain(draft.context.of_key(key, Same::Key)).collect()
+                own.into_iter()
+                    .chain(draft.context.of_key(key, Same::Key))
+                    .collect()
             }
         };
         let causes = self.resolve(&draft.requires)?.into_iter();
         let core = FactCore {
             onward: draft.onward,
-            label: draft.label.clone(),
+            label: draft.label,
             origin: log.origin,
-            fact_type: draft.fact_type.clone(),
-            resource: draft.resource.clone(),
-            aspect: draft.aspect.clone(),
+            fact_type: draft.fact_type,
+            resource: draft.resource,
+            aspect: draft.aspect,
             hlc,
             valid,
             requires: References::new(causes.chain(draft.context.of_key(key, Same::No)))?,
             supersedes: References::new(supersedes)?,
             content_root: ContentHash::new([0; 32]),
         };
-        let content = WholeContent::new(Seed::new(random(engine)), draft.content.clone())?;
+        let content = WholeContent::new(Seed::new(random(engine)), draft.content)?;
         let fact = TemporalFact::new(core, content)?;
         self.heads_of(engine, key).add(fact.id(), fact.core());
         Ok(fact)
     }
 
     fn push(&mut self, fact: TemporalFact, mark: Option<Mark>) {
-        self.appended.push(Appended { id: fact.id(), outcome: AppendOutcome::Added });
+        self.appended.push(Appended {
+            id: fact.id(),
+            outcome: AppendOutcome::Added,
+        });
         if let Some(mark) = mark {
             self.marked.insert(mark, fact.id());
         }
         self.new.push((fact, mark));
     }
 
-    fn heads_of(&mut self, engine: &mut Engine, key: ConflictKey) -> &mut OwnHeads {
+    fn heads_of(&mut self, engine: &Engine, key: ConflictKey) -> &mut OwnHeads {
         let own = &mut self.own;
         self.heads.entry(key).or_insert_with(|| {
             let rebuild = || OwnHeads::rebuild(own.remove(&key).unwrap_or_default());
-            engine.heads.entry(key, rebuild).clone()
+            engine.heads.get(&key).cloned().unwrap_or_else(rebuild)
         })
     }
 

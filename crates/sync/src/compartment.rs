@@ -21,7 +21,9 @@ impl Compartments {
     /// From the rows of the side table.
     pub(crate) fn restore(rows: impl IntoIterator<Item = (CompartmentId, String)>) -> Self {
         let public = (CompartmentId::PUBLIC, PUBLIC_NAME.to_owned());
-        Self { names: rows.into_iter().chain([public]).collect() }
+        Self {
+            names: rows.into_iter().chain([public]).collect(),
+        }
     }
 
     pub(crate) fn name(&self, id: CompartmentId) -> Option<&str> {
@@ -29,7 +31,10 @@ impl Compartments {
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<CompartmentId> {
-        self.names.iter().find(|(_, known)| *known == name).map(|(id, _)| *id)
+        self.names
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(id, _)| *id)
     }
 
     /// Takes up a compartment under the name that it was told by, or one like it if that is taken.
@@ -43,7 +48,11 @@ impl Compartments {
         };
         self.names.insert(id, name.clone());
         let value = Some(name.into_bytes());
-        SideWrite { table: COMPARTMENTS, key: id.as_bytes().to_vec(), value }
+        SideWrite {
+            table: COMPARTMENTS,
+            key: id.as_bytes().to_vec(),
+            value,
+        }
     }
 }
 

@@ -22,7 +22,10 @@ pub const DRAFTS_MAX: usize = 8192;
 
 /// A fact to append.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::exhaustive_structs, reason = "a caller states all of it; append checks it")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a caller states all of it; append checks it"
+)]
 pub struct Draft {
     /// What kind of statement it is.
     pub fact_type: FactType,
@@ -69,7 +72,10 @@ impl Draft {
 
 /// A fact that a draft refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "a fact has an id, or will get one in this append")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a fact has an id, or will get one in this append"
+)]
 pub enum Reference {
     /// A fact by its id.
     Fact(FactId),
@@ -108,7 +114,10 @@ impl ReadContext {
     /// The facts read of this conflict key, or of all others.
     pub(crate) fn of_key(&self, key: ConflictKey, same: Same) -> impl Iterator<Item = FactId> {
         let wanted = move |read: &ConflictKey| (*read == key) == (same == Same::Key);
-        self.read.iter().filter(move |(_, read)| wanted(read)).map(|(id, _)| *id)
+        self.read
+            .iter()
+            .filter(move |(_, read)| wanted(read))
+            .map(|(id, _)| *id)
     }
 }
 

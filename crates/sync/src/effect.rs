@@ -79,7 +79,10 @@ pub struct Grants {
 
 /// What happened.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the driver and the engine are written against each other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the driver and the engine are written against each other"
+)]
 pub enum Input {
     /// Somebody wants to append drafts to a compartment; answered by [`Event::Appended`].
     Append {
@@ -166,7 +169,10 @@ pub struct Connected {
 
 /// What the driver shall do. Commits are to be made in the order in which they come.
 #[derive(Debug)]
-#[expect(clippy::exhaustive_enums, reason = "the driver and the engine are written against each other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the driver and the engine are written against each other"
+)]
 pub enum Output {
     /// Make a batch durable, then say so.
     Commit {
@@ -204,7 +210,10 @@ pub enum Output {
 
 /// What to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the driver and the engine are written against each other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the driver and the engine are written against each other"
+)]
 pub enum Load {
     /// What an append has to know.
     Append {
@@ -228,7 +237,10 @@ pub enum Load {
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "the driver and the engine are written against each other")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the driver and the engine are written against each other"
+)]
 pub enum Loaded {
     /// For [`Load::Append`].
     Append {

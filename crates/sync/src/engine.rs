@@ -5,6 +5,7 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::Checkpoint;
+use causality_fact::ConflictKey;
 use causality_fact::DomainId;
 use causality_fact::FactId;
 use causality_fact::KeyLog;
@@ -37,9 +38,10 @@ use crate::effect::SessionId;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::effect::Ticket;
-use crate::heads::HeadCache;
+use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
 use crate::logbook::LogState;
+use crate::recent::Recent;
 use crate::restore::Restored;
 use crate::session::ChunkLoad;
 use crate::session::Session;
@@ -55,9 +57,9 @@ pub struct Engine {
     pub(crate) lanes: BTreeMap<causality_fact::CompartmentId, LaneId>,
     pub(crate) compartments: Compartments,
     pub(crate) restored: bool,
-    pub(crate) heads: HeadCache,
-    /// Marks of facts that are on their way to the store.
-    pub(crate) marks: BTreeMap<Mark, FactId>,
+    pub(crate) heads: Recent<ConflictKey, OwnHeads>,
+    /// Marks of facts that may still be on their way to the store.
+    pub(crate) marks: Recent<Mark, FactId>,
     pub(crate) random: Box<dyn CryptoRng + Send>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: BTreeMap<SessionId, Session>,
@@ -90,9 +92,16 @@ enum Pending {
 
 impl Engine {
     /// An engine over what the store has. `random` salts facts and draws ids.
-    pub fn new(keys: Arc<DomainKeys>, restored: Restored, random: Box<dyn CryptoRng + Send>) -> Self {
+    pub fn new(
+        keys: Arc<DomainKeys>,
+        restored: Restored,
+        random: Box<dyn CryptoRng + Send>,
+    ) -> Self {
         let mut key_logs = restored.key_logs;
-        let stored_keys = key_logs.iter().map(|(domain, keys)| (*domain, keys.len())).collect();
+        let stored_keys = key_logs
+            .iter()
+            .map(|(domain, keys)| (*domain, keys.len()))
+            .collect();
         key_logs.insert(keys.domain(), keys.key_log().clone());
         Self {
             keys,
@@ -102,8 +111,8 @@ impl Engine {
             lanes: restored.lanes,
             compartments: restored.compartments,
             restored: restored.marker,
-            heads: HeadCache::default(),
-            marks: BTreeMap::new(),
+            heads: Recent::default(),
+            marks: Recent::default(),
             random,
             grants: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -121,20 +130,31 @@ impl Engine {
     /// Takes in what happened at `now_ms`, in milliseconds since 1970.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         match input {
-            Input::Append { request, compartment, drafts } => {
-                match Append::new(self, now_ms, request, compartment, drafts) {
-                    Ok((append, load)) => self.load(load, Pending::AppendLoad(append)),
-                    Err(error) => self.event(Event::Appended { request, result: Err(error) }),
-                }
-            }
+            Input::Append {
+                request,
+                compartment,
+                drafts,
+            } => match Append::new(self, now_ms, request, compartment, drafts) {
+                Ok((append, load)) => self.load(load, Pending::AppendLoad(append)),
+                Err(error) => self.event(Event::Appended {
+                    request,
+                    result: Err(error),
+                }),
+            },
             Input::Grants { peer, grants } => drop(self.grants.insert(peer, grants)),
             Input::Connected(connected) => {
                 self.connected(connected);
             }
             Input::StartRound { session, request } => {
-                self.with_session(session, |session, engine| session.start_round(engine, request));
+                self.with_session(session, |session, engine| {
+                    session.start_round(engine, request)
+                });
             }
-            Input::Received { session, stream, message } => {
+            Input::Received {
+                session,
+                stream,
+                message,
+            } => {
                 self.with_session(session, |session, engine| {
                     session.receive(engine, now_ms, stream, message)
                 });
@@ -201,16 +221,32 @@ impl Engine {
     fn connected(&mut self, connected: Connected) {
         let id = connected.session;
         let domain = connected.peer.domain();
-        let known = self.key_logs.get(&domain).map(|keys| keys.records_from(0)).unwrap_or_default();
+        let known = self
+            .key_logs
+            .get(&domain)
+            .map(|keys| keys.records_from(0))
+            .unwrap_or_default();
         let shown = connected.peer.records_from(0);
         if !shown.starts_with(&known) {
             // Fewer records than were seen before, or others: a rollback or fork of the peer's key log.
             let error = Some(SyncError::Violation("a key log that goes back or forks"));
-            self.outputs.push_back(Output::Close { session: id, reason: GoodbyeReason::Violation });
+            self.outputs.push_back(Output::Close {
+                session: id,
+                reason: GoodbyeReason::Violation,
+            });
             return self.event(Event::Ended { session: id, error });
         }
         self.key_logs.insert(domain, connected.peer);
-        self.sessions.insert(id, Session::new(id, domain, connected.keys, connected.side, connected.direction));
+        self.sessions.insert(
+            id,
+            Session::new(
+                id,
+                domain,
+                connected.keys,
+                connected.side,
+                connected.direction,
+            ),
+        );
     }
 
     fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) {
@@ -251,7 +287,10 @@ impl Engine {
                         self.event(event);
                     }
                     Ok((built, Some(batch))) => self.commit(batch, Pending::AppendCommit(built)),
-                    Err(error) => self.event(Event::Appended { request, result: Err(error) }),
+                    Err(error) => self.event(Event::Appended {
+                        request,
+                        result: Err(error),
+                    }),
                 }
             }
             (Some(Pending::ChunkLoad(session, load)), Loaded::Chunk { entries, behind }) => {
@@ -279,13 +318,18 @@ impl Engine {
         id: SessionId,
         step: impl FnOnce(&mut Session, &mut Self) -> Result<(), SyncError>,
     ) {
-        let Some(mut session) = self.sessions.remove(&id) else { return };
+        let Some(mut session) = self.sessions.remove(&id) else {
+            return;
+        };
         let result = step(&mut session, self);
         self.sessions.insert(id, session);
         if let Err(error) = result {
             if !matches!(error, SyncError::Goodbye(_)) {
                 let reason = GoodbyeReason::Violation;
-                self.outputs.push_back(Output::Close { session: id, reason });
+                self.outputs.push_back(Output::Close {
+                    session: id,
+                    reason,
+                });
             }
             self.end(id, Some(error));
         }
@@ -299,25 +343,37 @@ impl Engine {
 
     /// Whether a peer may have a log.
     pub(crate) fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
-        let Some(name) = self.compartments.name(log.compartment) else { return false };
-        self.grants.get(&peer).is_some_and(|grants| grants.send.contains(name))
+        let Some(name) = self.compartments.name(log.compartment) else {
+            return false;
+        };
+        self.grants
+            .get(&peer)
+            .is_some_and(|grants| grants.send.contains(name))
     }
 
     /// Whether a log is taken from a peer that calls its compartment `told`.
     pub(crate) fn may_receive(&self, peer: DomainId, log: &LogId, told: Option<&str>) -> bool {
         let name = self.compartments.name(log.compartment).or(told);
-        let Some((name, grants)) = name.zip(self.grants.get(&peer)) else { return false };
+        let Some((name, grants)) = name.zip(self.grants.get(&peer)) else {
+            return false;
+        };
         grants.receive.contains(name)
     }
 
     /// The logs that a peer may have.
     pub(crate) fn offered(&self, peer: DomainId) -> BTreeSet<LogId> {
         let held = self.logs.iter().filter(|(_, state)| state.durable > 0);
-        held.map(|(log, _)| *log).filter(|log| self.may_send(peer, log)).collect()
+        held.map(|(log, _)| *log)
+            .filter(|log| self.may_send(peer, log))
+            .collect()
     }
 
     pub(crate) fn send(&mut self, session: SessionId, stream: StreamNumber, message: SyncMessage) {
-        self.outputs.push_back(Output::Send { session, stream, message });
+        self.outputs.push_back(Output::Send {
+            session,
+            stream,
+            message,
+        });
     }
 
     pub(crate) fn event(&mut self, event: Event) {
@@ -325,7 +381,11 @@ impl Engine {
     }
 
     pub(crate) fn load_chunk(&mut self, session: SessionId, chunk: ChunkLoad) {
-        let load = Load::Chunk { log: chunk.log, from: chunk.from, until: chunk.until() };
+        let load = Load::Chunk {
+            log: chunk.log,
+            from: chunk.from,
+            until: chunk.until(),
+        };
         self.load(load, Pending::ChunkLoad(session, chunk));
     }
 
@@ -354,6 +414,10 @@ impl Engine {
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (logs, sessions) = (self.logs.len(), self.sessions.len());
-        write!(f, "Engine({:.8}, {logs} logs, {sessions} sessions)", self.domain())
+        write!(
+            f,
+            "Engine({:.8}, {logs} logs, {sessions} sessions)",
+            self.domain()
+        )
     }
 }

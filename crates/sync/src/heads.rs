@@ -1,50 +1,8 @@
 //! The origin's own heads of a conflict key: what a new fact of that key replaces unless told otherwise.
-//!
-//! A bounded cache; what is not in it is derived again from the rows of the key.
 
-use causality_fact::ConflictKey;
 use causality_fact::FactCore;
 use causality_fact::FactId;
 use causality_fact::ValidTime;
-use std::collections::BTreeMap;
-
-/// How many conflict keys one generation of the cache has; there are two.
-pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 16;
-
-/// Heads by conflict key. Of two generations the older is dropped when the younger is full, so that a key stays for at
-/// least as many insertions as a generation has: longer than any write is in flight.
-#[derive(Debug, Default)]
-pub(crate) struct HeadCache {
-    young: BTreeMap<ConflictKey, OwnHeads>,
-    old: BTreeMap<ConflictKey, OwnHeads>,
-}
-
-impl HeadCache {
-    pub(crate) fn contains(&self, key: &ConflictKey) -> bool {
-        self.young.contains_key(key) || self.old.contains_key(key)
-    }
-
-    /// The heads of a key, derived by `rebuild` if they are not here.
-    pub(crate) fn entry(
-        &mut self,
-        key: ConflictKey,
-        rebuild: impl FnOnce() -> OwnHeads,
-    ) -> &mut OwnHeads {
-        if !self.young.contains_key(&key) {
-            let heads = self.old.remove(&key).unwrap_or_else(rebuild);
-            if self.young.len() >= GENERATION_KEYS_MAX {
-                self.old = std::mem::take(&mut self.young);
-            }
-            self.young.insert(key, heads);
-        }
-        self.young.get_mut(&key).expect("it was inserted above")
-    }
-
-    /// Replaces the heads of a key.
-    pub(crate) fn replace(&mut self, key: ConflictKey, heads: OwnHeads) {
-        *self.entry(key, OwnHeads::default) = heads;
-    }
-}
 
 /// The own facts of one conflict key that are maximal at some moment, with the moments at which they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,14 +22,20 @@ impl OwnHeads {
     /// The heads at some moment of `valid`, oldest first.
     pub(crate) fn overlapping(&self, valid: ValidTime) -> impl Iterator<Item = FactId> {
         let overlaps = move |times: &[ValidTime]| times.iter().any(|time| time.overlaps(&valid));
-        self.heads.iter().filter(move |(_, times)| overlaps(times)).map(|(id, _)| *id)
+        self.heads
+            .iter()
+            .filter(move |(_, times)| overlaps(times))
+            .map(|(id, _)| *id)
     }
 
     /// Adds a fact, which ends the reign of those it supersedes while it is valid.
     pub(crate) fn add(&mut self, id: FactId, core: &FactCore) {
         for (head, times) in &mut self.heads {
             if core.supersedes.as_slice().binary_search(head).is_ok() {
-                *times = times.iter().flat_map(|time| without(time, &core.valid)).collect();
+                *times = times
+                    .iter()
+                    .flat_map(|time| without(time, &core.valid))
+                    .collect();
             }
         }
         self.heads.retain(|(_, times)| !times.is_empty());
@@ -154,24 +118,5 @@ mod tests {
         let sibling = |n| (id(n), core(n.into(), ValidTime::since(0), &[]));
         let heads = OwnHeads::rebuild(vec![sibling(2), sibling(1)]);
         assert_eq!(at(&heads, 0), [id(1), id(2)]);
-    }
-
-    #[test]
-    fn the_cache_keeps_a_key_for_a_generation() {
-        let mut cache = HeadCache::default();
-        let key = |n: usize| {
-            let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&(n as u64).to_le_bytes());
-            ConflictKey::new(bytes)
-        };
-        for n in 0..=GENERATION_KEYS_MAX {
-            cache.entry(key(n), OwnHeads::default);
-        }
-        assert!(cache.contains(&key(0)));
-        for n in 0..GENERATION_KEYS_MAX {
-            cache.entry(key(1_000_000 + n), OwnHeads::default);
-        }
-        assert!(!cache.contains(&key(0)));
-        assert!(cache.young.len() + cache.old.len() <= 2 * GENERATION_KEYS_MAX);
     }
 }

@@ -67,16 +67,25 @@ impl Announced {
     ) -> Result<Option<Self>, SyncError> {
         let keys = |error| SyncError::Keys { log, error };
         learn_keys(engine, &log, &announce).map_err(keys)?;
-        let checkpoint = Checkpoint::from_bytes(&announce.checkpoint)
-            .map_err(|error| SyncError::Log { log, error: ChunkError::Malformed(error) })?;
+        let checkpoint =
+            Checkpoint::from_bytes(&announce.checkpoint).map_err(|error| SyncError::Log {
+                log,
+                error: ChunkError::Malformed(error),
+            })?;
         if checkpoint.log != log {
             return Err(SyncError::Violation("a checkpoint of another log"));
         }
         let key_log = engine.key_logs.get(&log.origin);
-        let key_log = key_log.ok_or(SyncError::Keys { log, error: KeyError::NotGenesis })?;
+        let key_log = key_log.ok_or(SyncError::Keys {
+            log,
+            error: KeyError::NotGenesis,
+        })?;
         let checkpoint = key_log.verify_checkpoint(checkpoint).map_err(keys)?;
         let state = engine.logs.entry(log).or_default();
-        let newest = state.signed.as_ref().map_or(0, |signed| signed.checkpoint.epoch);
+        let newest = state
+            .signed
+            .as_ref()
+            .map_or(0, |signed| signed.checkpoint.epoch);
         if checkpoint.epoch < newest && checkpoint.size > state.tree.size() {
             return Err(SyncError::Violation("a key epoch that goes backwards"));
         }
@@ -85,7 +94,11 @@ impl Announced {
             return Err(SyncError::Violation("roots that start behind what is held"));
         };
         match SignedBlocks::verify(checkpoint, &state.tree, roots) {
-            Ok(blocks) => Ok(Some(Self { blocks, told_name, are_roots_written: false })),
+            Ok(blocks) => Ok(Some(Self {
+                blocks,
+                told_name,
+                are_roots_written: false,
+            })),
             Err(ChunkError::Behind { .. }) => Ok(None),
             Err(error) => Err(SyncError::Log { log, error }),
         }
@@ -104,13 +117,17 @@ impl Announced {
         let chunk = chunk.into_chunk();
         let verified = Extension::verify(&chunk, &self.blocks, &state.tree, state.last_hlc);
         let extension = match verified {
-            Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => return Ok(Chunked::Held),
+            Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => {
+                return Ok(Chunked::Held);
+            }
             verified => verified.map_err(|error| SyncError::Log { log, error })?,
         };
         let closed = state.tree.closed().len() as u64;
         let first = extension.from();
         let size = extension.end();
-        extension.apply(&mut state.tree).map_err(|error| SyncError::Log { log, error })?;
+        extension
+            .apply(&mut state.tree)
+            .map_err(|error| SyncError::Log { log, error })?;
         state.last_hlc = extension.last_hlc();
         let signed = match &state.signed {
             Some(newer) if newer.checkpoint.size > self.blocks.checkpoint().size => newer.clone(),
@@ -124,10 +141,26 @@ impl Announced {
         side.extend(name_compartment(engine, log, self.told_name.as_deref()));
         side.extend(unstored_keys(engine, &log));
         let entries: Vec<_> = place(log, first, extension.into_entries()).collect();
-        let facts = entries.iter().filter(|new| matches!(new.entry, Entry::Row(_))).count() as u64;
+        let facts = entries
+            .iter()
+            .filter(|new| matches!(new.entry, Entry::Row(_)))
+            .count() as u64;
         let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        let ingested = Ingested { log, size, facts, bytes, signed };
-        Ok(Chunked::New(Batch { entries, side, time }, ingested))
+        let ingested = Ingested {
+            log,
+            size,
+            facts,
+            bytes,
+            signed,
+        };
+        Ok(Chunked::New(
+            Batch {
+                entries,
+                side,
+                time,
+            },
+            ingested,
+        ))
     }
 }
 
@@ -136,7 +169,10 @@ impl Ingested {
     pub(crate) fn finish(&self, engine: &mut Engine) {
         let state = engine.logs.entry(self.log).or_default();
         state.durable = state.durable.max(self.size);
-        let newest = state.signed.as_ref().map_or(0, |signed| signed.checkpoint.size);
+        let newest = state
+            .signed
+            .as_ref()
+            .map_or(0, |signed| signed.checkpoint.size);
         if self.signed.checkpoint.size >= newest {
             state.signed = Some(self.signed.clone());
         }
@@ -146,14 +182,21 @@ impl Ingested {
 /// Extends what is known of an origin's keys by the records that a peer sent. Those that are known already must be the
 /// same: two records of one epoch are a fork of the key log.
 fn learn_keys(engine: &mut Engine, log: &LogId, announce: &Announce) -> Result<(), KeyError> {
-    let records: Vec<_> = announce.key_records.iter().map(|record| &record[..]).collect();
+    let records: Vec<_> = announce
+        .key_records
+        .iter()
+        .map(|record| &record[..])
+        .collect();
     if records.is_empty() {
         return Ok(());
     }
     let Some(known) = engine.key_logs.get(&log.origin) else {
         let keys = KeyLog::verify(records)?;
         if keys.domain() != log.origin {
-            return Err(KeyError::OtherDomain { expected: log.origin, found: keys.domain() });
+            return Err(KeyError::OtherDomain {
+                expected: log.origin,
+                found: keys.domain(),
+            });
         }
         engine.key_logs.insert(log.origin, keys);
         return Ok(());
@@ -173,35 +216,62 @@ fn learn_keys(engine: &mut Engine, log: &LogId, announce: &Announce) -> Result<(
 
 /// The rows of the origin's key records that the store does not have yet.
 fn unstored_keys(engine: &mut Engine, log: &LogId) -> Vec<SideWrite> {
-    let Some(keys) = engine.key_logs.get(&log.origin) else { return Vec::new() };
-    let stored = engine.stored_keys.insert(log.origin, keys.len()).unwrap_or(0);
+    let Some(keys) = engine.key_logs.get(&log.origin) else {
+        return Vec::new();
+    };
+    let stored = engine
+        .stored_keys
+        .insert(log.origin, keys.len())
+        .unwrap_or(0);
     let row = |(epoch, record): (u64, Vec<u8>)| SideWrite {
         table: KEY_RECORDS,
         key: numbered(log.origin.as_bytes(), epoch),
         value: Some(record),
     };
-    (stored as u64..).zip(keys.records_from(stored)).map(row).collect()
+    (stored as u64..)
+        .zip(keys.records_from(stored))
+        .map(row)
+        .collect()
 }
 
 fn name_compartment(engine: &mut Engine, log: LogId, told: Option<&str>) -> Option<SideWrite> {
     let unknown = engine.compartments.name(log.compartment).is_none();
-    unknown.then(|| engine.compartments.add(log.compartment, told.unwrap_or_default()))
+    unknown.then(|| {
+        engine
+            .compartments
+            .add(log.compartment, told.unwrap_or_default())
+    })
 }
 
 fn later_roots(announce: &Announce, held: u64) -> Option<Vec<TreeHash>> {
     let skip = held.checked_sub(announce.first_block)?;
-    Some(announce.block_roots.iter().skip(usize::try_from(skip).ok()?).collect())
+    Some(
+        announce
+            .block_roots
+            .iter()
+            .skip(usize::try_from(skip).ok()?)
+            .collect(),
+    )
 }
 
 fn signed(blocks: &Verified<SignedBlocks>, first_block: u64) -> Signed {
     let roots = blocks.roots_from(first_block).unwrap_or_default().to_vec();
-    Signed { checkpoint: Checkpoint::clone(blocks.checkpoint()), first_block, roots }
+    Signed {
+        checkpoint: Checkpoint::clone(blocks.checkpoint()),
+        first_block,
+        roots,
+    }
 }
 
 fn place(log: LogId, first: u64, entries: Vec<Entry>) -> impl Iterator<Item = NewEntry> {
     entries.into_iter().scan(first, move |next, entry| {
         let position = *next;
         *next += entry.positions();
-        Some(NewEntry { log, position, entry, mark: None })
+        Some(NewEntry {
+            log,
+            position,
+            entry,
+            mark: None,
+        })
     })
 }

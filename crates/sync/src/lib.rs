@@ -30,6 +30,7 @@ mod effect;
 mod append;
 mod draft;
 mod heads;
+mod recent;
 
 mod ingest;
 mod session;
@@ -44,8 +45,8 @@ pub use draft::{
     Supersedes,
 };
 pub use effect::{
-    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, Output, RequestId, RoundReport,
-    SessionId, Side, StreamNumber, SyncError, Ticket,
+    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, Output, RequestId,
+    RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS};

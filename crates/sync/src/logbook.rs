@@ -71,7 +71,10 @@ impl LogState {
     /// The roots of the blocks from `block` on under a checkpoint of this log.
     pub(crate) fn roots_under(&self, signed: &Signed, block: u64) -> Vec<TreeHash> {
         let full = self.tree.closed().iter().take(signed.first_block as usize);
-        full.chain(&signed.roots).skip(block as usize).copied().collect()
+        full.chain(&signed.roots)
+            .skip(block as usize)
+            .copied()
+            .collect()
     }
 
     /// The positions below `size` that are held in full.
@@ -98,12 +101,19 @@ impl LogState {
 
     fn head_write(&self, key: &[u8], checkpoint: &Checkpoint) -> SideWrite {
         let mut to = Encoder::new();
-        to.u8(STATE_VERSION).bytes(&checkpoint.to_bytes()).fixed_u64(self.last_hlc.to_bits());
-        to.uint(self.tree.size()).length(self.tree.open().hashes().len());
+        to.u8(STATE_VERSION)
+            .bytes(&checkpoint.to_bytes())
+            .fixed_u64(self.last_hlc.to_bits());
+        to.uint(self.tree.size())
+            .length(self.tree.open().hashes().len());
         for hash in self.tree.open().hashes() {
             to.raw(hash.as_bytes());
         }
-        SideWrite { table: LOG_HEADS, key: key.to_vec(), value: Some(to.finish()) }
+        SideWrite {
+            table: LOG_HEADS,
+            key: key.to_vec(),
+            value: Some(to.finish()),
+        }
     }
 
     /// Reads a log's state from its rows in the side tables.
@@ -116,9 +126,13 @@ impl LogState {
         closed: Vec<TreeHash>,
         open_roots: Option<&[u8]>,
     ) -> Result<Self, DecodeError> {
-        let misfit = DecodeError::NotCanonical { at: 0, rule: "a log state fits its size" };
+        let misfit = DecodeError::NotCanonical {
+            at: 0,
+            rule: "a log state fits its size",
+        };
         let (checkpoint, last_hlc, size, open) = Decoder::exactly(head, read_head)?;
-        let open = CompactRange::from_parts(size % BLOCK_LEAVES, open).map_err(|_| misfit.clone())?;
+        let open =
+            CompactRange::from_parts(size % BLOCK_LEAVES, open).map_err(|_| misfit.clone())?;
         let tree = BlockRoots::from_parts(closed, open).map_err(|_| misfit.clone())?;
         if tree.size() != size {
             return Err(misfit);
@@ -127,22 +141,35 @@ impl LogState {
             Some(bytes) if checkpoint.size > size => {
                 let read = |from: &mut Decoder<'_>| Ok((from.uint()?, hashes(from, BLOCKS_MAX)?));
                 let (first_block, roots) = Decoder::exactly(bytes, read)?;
-                Signed { checkpoint, first_block, roots }
+                Signed {
+                    checkpoint,
+                    first_block,
+                    roots,
+                }
             }
             _ => Signed::at_tree(checkpoint, &tree),
         };
-        Ok(Self { durable: size, tree, last_hlc, signed: Some(signed), ..Self::default() })
+        Ok(Self {
+            durable: size,
+            tree,
+            last_hlc,
+            signed: Some(signed),
+            ..Self::default()
+        })
     }
 }
 
-fn read_head(
-    from: &mut Decoder<'_>,
-) -> Result<(Checkpoint, Hlc, u64, Vec<TreeHash>), DecodeError> {
+fn read_head(from: &mut Decoder<'_>) -> Result<(Checkpoint, Hlc, u64, Vec<TreeHash>), DecodeError> {
     let code = from.u8()?;
     if code != STATE_VERSION {
-        return Err(DecodeError::UnknownCode { at: 0, what: "log state version", code });
+        return Err(DecodeError::UnknownCode {
+            at: 0,
+            what: "log state version",
+            code,
+        });
     }
-    let checkpoint = Checkpoint::from_bytes(from.bytes("checkpoint length", CHECKPOINT_BYTES_MAX)?)?;
+    let checkpoint =
+        Checkpoint::from_bytes(from.bytes("checkpoint length", CHECKPOINT_BYTES_MAX)?)?;
     let last_hlc = Hlc::from_bits(from.fixed_u64()?);
     Ok((checkpoint, last_hlc, from.uint()?, hashes(from, 64)?))
 }
@@ -158,7 +185,11 @@ impl Signed {
     pub(crate) fn at_tree(checkpoint: Checkpoint, tree: &BlockRoots) -> Self {
         let open = tree.open();
         let roots = (open.size() > 0).then(|| open.root()).into_iter().collect();
-        Self { checkpoint, first_block: tree.closed().len() as u64, roots }
+        Self {
+            checkpoint,
+            first_block: tree.closed().len() as u64,
+            roots,
+        }
     }
 
     /// The write that keeps the roots behind the full blocks.
@@ -169,11 +200,17 @@ impl Signed {
             to.raw(root.as_bytes());
         }
         let key = self.checkpoint.log.to_bytes().to_vec();
-        SideWrite { table: OPEN_ROOTS, key, value: Some(to.finish()) }
+        SideWrite {
+            table: OPEN_ROOTS,
+            key,
+            value: Some(to.finish()),
+        }
     }
 }
 
 fn hashes(from: &mut Decoder<'_>, limit: usize) -> Result<Vec<TreeHash>, DecodeError> {
     let count = from.length("number of hashes", limit)?;
-    (0..count).map(|_| from.array().map(TreeHash::new)).collect()
+    (0..count)
+        .map(|_| from.array().map(TreeHash::new))
+        .collect()
 }

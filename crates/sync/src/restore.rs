@@ -2,13 +2,13 @@
 
 use causality_fact::CompartmentId;
 use causality_fact::DecodeError;
+use causality_fact::Decoder;
 use causality_fact::DomainId;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::TreeHash;
-use causality_fact::Decoder;
 use causality_store::HeldLog;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -18,7 +18,10 @@ use crate::logbook::LogState;
 
 /// The rows of one side table, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "any rows may be read; restoring checks them")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "any rows may be read; restoring checks them"
+)]
 pub struct TableRows(pub Vec<(Vec<u8>, Vec<u8>)>);
 
 /// Everything that a store holds for the engine.
@@ -96,7 +99,10 @@ impl Restored {
         let open_roots: BTreeMap<_, _> = state.open_roots.0.into_iter().collect();
         let mut logs = BTreeMap::new();
         for (key, head) in &state.log_heads.0 {
-            let wrong = |error| RestoreError::Row { table: "log heads", error };
+            let wrong = |error| RestoreError::Row {
+                table: "log heads",
+                error,
+            };
             let log = Decoder::exactly(key, LogId::decode).map_err(wrong)?;
             let closed = roots.remove(&log).unwrap_or_default();
             let open = open_roots.get(key).map(Vec::as_slice);
@@ -121,7 +127,11 @@ fn fit(logs: &mut BTreeMap<LogId, LogState>, held: HeldLog) -> Result<(), Restor
     let all = held.full.union(&held.partial).union(&held.withheld);
     let expected = logs.get(&log).map_or(0, |state| state.durable);
     if all.is_prefix() != Some(expected) {
-        return Err(RestoreError::Held { log, held: all.len(), expected });
+        return Err(RestoreError::Held {
+            log,
+            held: all.len(),
+            expected,
+        });
     }
     if let Some(state) = logs.get_mut(&log) {
         state.partial = held.partial;
@@ -132,7 +142,10 @@ fn fit(logs: &mut BTreeMap<LogId, LogState>, held: HeldLog) -> Result<(), Restor
 
 fn block_roots(rows: &TableRows) -> Result<BTreeMap<LogId, Vec<TreeHash>>, RestoreError> {
     let mut roots: BTreeMap<LogId, Vec<TreeHash>> = BTreeMap::new();
-    let wrong = |error| RestoreError::Row { table: "block roots", error };
+    let wrong = |error| RestoreError::Row {
+        table: "block roots",
+        error,
+    };
     for (key, root) in &rows.0 {
         let log = Decoder::exactly(key, |from| {
             let log = LogId::decode(from)?;
@@ -140,7 +153,10 @@ fn block_roots(rows: &TableRows) -> Result<BTreeMap<LogId, Vec<TreeHash>>, Resto
             Ok(log)
         });
         let root = Decoder::exactly(root, Decoder::array).map_err(wrong)?;
-        roots.entry(log.map_err(wrong)?).or_default().push(TreeHash::new(root));
+        roots
+            .entry(log.map_err(wrong)?)
+            .or_default()
+            .push(TreeHash::new(root));
     }
     Ok(roots)
 }
@@ -153,8 +169,14 @@ fn key_logs(rows: &TableRows) -> Result<BTreeMap<DomainId, KeyLog>, RestoreError
             from.raw(8)?;
             Ok(domain)
         });
-        let wrong = |error| RestoreError::Row { table: "key records", error };
-        records.entry(domain.map_err(wrong)?).or_default().push(record);
+        let wrong = |error| RestoreError::Row {
+            table: "key records",
+            error,
+        };
+        records
+            .entry(domain.map_err(wrong)?)
+            .or_default()
+            .push(record);
     }
     let verify = |(domain, records): (DomainId, Vec<&[u8]>)| {
         let keys = KeyLog::verify(records).map_err(|error| RestoreError::Keys { domain, error })?;
@@ -164,7 +186,10 @@ fn key_logs(rows: &TableRows) -> Result<BTreeMap<DomainId, KeyLog>, RestoreError
 }
 
 fn compartments(rows: &TableRows) -> Result<Compartments, RestoreError> {
-    let wrong = |error| RestoreError::Row { table: "compartments", error };
+    let wrong = |error| RestoreError::Row {
+        table: "compartments",
+        error,
+    };
     let row = |(key, name): &(Vec<u8>, Vec<u8>)| {
         let id = Decoder::exactly(key, CompartmentId::decode)?;
         let name = str::from_utf8(name).map_err(|_| DecodeError::NotUtf8 { at: 0 })?;
@@ -175,10 +200,17 @@ fn compartments(rows: &TableRows) -> Result<Compartments, RestoreError> {
 }
 
 fn lanes(rows: &TableRows) -> Result<BTreeMap<CompartmentId, LaneId>, RestoreError> {
-    let wrong = |error| RestoreError::Row { table: "lanes", error };
+    let wrong = |error| RestoreError::Row {
+        table: "lanes",
+        error,
+    };
     let row = |(key, lane): &(Vec<u8>, Vec<u8>)| {
         let compartment = Decoder::exactly(key, CompartmentId::decode)?;
         Ok((compartment, Decoder::exactly(lane, LaneId::decode)?))
     };
-    rows.0.iter().map(row).collect::<Result<_, _>>().map_err(wrong)
+    rows.0
+        .iter()
+        .map(row)
+        .collect::<Result<_, _>>()
+        .map_err(wrong)
 }

@@ -222,7 +222,11 @@ impl Session {
         self.open_round(engine, vec![request])
     }
 
-    fn open_round(&mut self, engine: &mut Engine, requests: Vec<RequestId>) -> Result<(), SyncError> {
+    fn open_round(
+        &mut self,
+        engine: &mut Engine,
+        requests: Vec<RequestId>,
+    ) -> Result<(), SyncError> {
         let number = self.rounds_opened;
         self.rounds_opened = self.rounds_opened.wrapping_add(1);
         self.mine = Some(MyRound {
@@ -252,7 +256,9 @@ impl Session {
     ) -> Result<(), SyncError> {
         let is_feed = matches!(message, SyncMessage::Announce(_) | SyncMessage::FactSync(_));
         if is_feed == (stream == StreamNumber::CONTROL) {
-            return Err(SyncError::Violation("a message on a stream of another kind"));
+            return Err(SyncError::Violation(
+                "a message on a stream of another kind",
+            ));
         }
         match message {
             SyncMessage::Frontier(frontier) => self.frontier(engine, frontier),
@@ -289,7 +295,13 @@ impl Session {
     // ---- frontiers
 
     fn frontier(&mut self, engine: &mut Engine, frontier: Frontier) -> Result<(), SyncError> {
-        let Frontier { round, part, receives, last, logs } = frontier;
+        let Frontier {
+            round,
+            part,
+            receives,
+            last,
+            logs,
+        } = frontier;
         let states = logs.into_vec();
         for state in &states {
             self.names.learn(state)?;
@@ -306,7 +318,11 @@ impl Session {
                 if theirs.number != round {
                     return Err(SyncError::Violation("two rounds at once"));
                 }
-                if last == Page::Last { self.reply(engine) } else { Ok(()) }
+                if last == Page::Last {
+                    self.reply(engine)
+                } else {
+                    Ok(())
+                }
             }
             FrontierPart::Reply => {
                 let Some(mine) = self.mine.as_mut().filter(|mine| mine.number == round) else {
@@ -314,10 +330,17 @@ impl Session {
                 };
                 mine.named.extend(states);
                 check_count(mine.named.len())?;
-                if last == Page::Last { self.answer(engine) } else { Ok(()) }
+                if last == Page::Last {
+                    self.answer(engine)
+                } else {
+                    Ok(())
+                }
             }
             FrontierPart::Answer => {
-                let known = self.theirs.as_ref().is_some_and(|theirs| theirs.number == round);
+                let known = self
+                    .theirs
+                    .as_ref()
+                    .is_some_and(|theirs| theirs.number == round);
                 if !known {
                     return Err(SyncError::Violation("an answer in no round"));
                 }
@@ -332,11 +355,16 @@ impl Session {
 
     /// The peer opened a round: it gets the state of what it named, and the names of what else is offered.
     fn reply(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
-        let Some(theirs) = &mut self.theirs else { return Ok(()) };
+        let Some(theirs) = &mut self.theirs else {
+            return Ok(());
+        };
         let (round, opened) = (theirs.number, std::mem::take(&mut theirs.opened));
         theirs.has_replied = true;
         self.take_states(engine, &opened);
-        let named: BTreeSet<_> = opened.iter().filter_map(|state| self.log_of(state)).collect();
+        let named: BTreeSet<_> = opened
+            .iter()
+            .filter_map(|state| self.log_of(state))
+            .collect();
         let offers = self.offers(engine);
         let mut wanted = named.clone();
         wanted.retain(|log| offers.contains(log) || self.incoming.contains_key(log));
@@ -355,16 +383,24 @@ impl Session {
 
     /// The reply has come: the peer gets the state of the logs that it named first.
     fn answer(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
-        let Some(mine) = &mut self.mine else { return Ok(()) };
+        let Some(mine) = &mut self.mine else {
+            return Ok(());
+        };
         let (round, named) = (mine.number, std::mem::take(&mut mine.named));
         self.take_states(engine, &named);
         let is_new = |state: &&StateMessage| {
             matches!(state.log, LogName::New { .. }) && state.share == Share::Offered
         };
-        let first_named: BTreeSet<_> =
-            named.iter().filter(is_new).filter_map(|state| self.log_of(state)).collect();
-        let taken: BTreeSet<_> =
-            first_named.iter().filter(|log| self.incoming.contains_key(*log)).copied().collect();
+        let first_named: BTreeSet<_> = named
+            .iter()
+            .filter(is_new)
+            .filter_map(|state| self.log_of(state))
+            .collect();
+        let taken: BTreeSet<_> = first_named
+            .iter()
+            .filter(|log| self.incoming.contains_key(*log))
+            .copied()
+            .collect();
         if let Some(mine) = &mut self.mine {
             mine.answered = Some(taken.len());
         }
@@ -379,7 +415,9 @@ impl Session {
     /// Notes what the peer holds of the logs that it may have, and which logs will come from it.
     fn take_states(&mut self, engine: &mut Engine, states: &[StateMessage]) {
         for state in states {
-            let Some(log) = self.log_of(state) else { continue };
+            let Some(log) = self.log_of(state) else {
+                continue;
+            };
             if !self.fits(engine, log, state) {
                 continue;
             }
@@ -390,7 +428,10 @@ impl Session {
                 outgoing.keys = outgoing.keys.max(state.keys as usize);
             }
             let told = self.names.told.get(&log).map(String::as_str);
-            if self.receives && state.share == Share::Offered && engine.may_receive(self.peer, &log, told) {
+            if self.receives
+                && state.share == Share::Offered
+                && engine.may_receive(self.peer, &log, told)
+            {
                 self.incoming.entry(log).or_default();
             }
         }
@@ -402,16 +443,22 @@ impl Session {
             Some(known) => (known.tree.size(), known.tree.root()),
             None => return true,
         };
-        let own_lane = log.origin == engine.domain()
-            && engine.lanes.get(&log.compartment) == Some(&log.lane);
+        let own_lane =
+            log.origin == engine.domain() && engine.lanes.get(&log.compartment) == Some(&log.lane);
         if own_lane && state.size > size {
             engine.lanes.remove(&log.compartment);
-            engine.event(Event::LaneAhead { log, peer: self.peer });
+            engine.event(Event::LaneAhead {
+                log,
+                peer: self.peer,
+            });
             return true;
         }
         let head = TreeHead { size, root };
         if state.size == size && !self.keys.is_head_tag(&state.tag, &log, &head) {
-            engine.event(Event::Forked { log, peer: self.peer });
+            engine.event(Event::Forked {
+                log,
+                peer: self.peer,
+            });
             return false;
         }
         true
@@ -424,14 +471,32 @@ impl Session {
         part: FrontierPart,
         mut states: Vec<StateMessage>,
     ) -> Result<(), SyncError> {
-        let receives = if self.receives { Receives::Everything } else { Receives::Nothing };
+        let receives = if self.receives {
+            Receives::Everything
+        } else {
+            Receives::Nothing
+        };
         loop {
             let rest = states.split_off(states.len().min(LOGS_PER_FRONTIER_MAX));
-            let last = if rest.is_empty() { Page::Last } else { Page::More };
+            let last = if rest.is_empty() {
+                Page::Last
+            } else {
+                Page::More
+            };
             let page = std::mem::replace(&mut states, rest);
             let logs = BoundedVec::new(page).map_err(|_| SyncError::Violation("too many logs"))?;
-            let frontier = Frontier { round, part, receives, last, logs };
-            engine.send(self.id, StreamNumber::CONTROL, SyncMessage::Frontier(frontier));
+            let frontier = Frontier {
+                round,
+                part,
+                receives,
+                last,
+                logs,
+            };
+            engine.send(
+                self.id,
+                StreamNumber::CONTROL,
+                SyncMessage::Frontier(frontier),
+            );
             if last == Page::Last {
                 return Ok(());
             }
@@ -448,9 +513,19 @@ impl Session {
         let offers = self.offers(engine);
         let state = |log: LogId| {
             let known = engine.logs.get(&log).cloned().unwrap_or_default();
-            let head = TreeHead { size: known.tree.size(), root: known.tree.root() };
-            let keys = engine.key_logs.get(&log.origin).map_or(0, causality_fact::KeyLog::len);
-            let share = if offers.contains(&log) { Share::Offered } else { Share::Asked };
+            let head = TreeHead {
+                size: known.tree.size(),
+                root: known.tree.root(),
+            };
+            let keys = engine
+                .key_logs
+                .get(&log.origin)
+                .map_or(0, causality_fact::KeyLog::len);
+            let share = if offers.contains(&log) {
+                Share::Offered
+            } else {
+                Share::Asked
+            };
             StateMessage {
                 log: self.names.name(engine, log),
                 size: head.size,
@@ -464,7 +539,11 @@ impl Session {
     }
 
     fn offers(&self, engine: &Engine) -> BTreeSet<LogId> {
-        if self.sends && self.peer_receives { engine.offered(self.peer) } else { BTreeSet::new() }
+        if self.sends && self.peer_receives {
+            engine.offered(self.peer)
+        } else {
+            BTreeSet::new()
+        }
     }
 
     fn log_of(&self, state: &StateMessage) -> Option<LogId> {
@@ -476,15 +555,26 @@ impl Session {
     /// Both sides know what the other holds: what is owed from here on is what the logs have now.
     fn begin_sending(&mut self, engine: &mut Engine, known_by: FrontierPart) {
         let target = |log: &LogId| engine.logs.get(log).map_or(0, |state| state.provable());
-        let targets = self.outgoing.keys().map(|log| (*log, target(log))).collect();
+        let targets = self
+            .outgoing
+            .keys()
+            .map(|log| (*log, target(log)))
+            .collect();
         let owed = Owed {
-            targets: if self.peer_receives { targets } else { BTreeMap::new() },
+            targets: if self.peer_receives {
+                targets
+            } else {
+                BTreeMap::new()
+            },
             is_done: false,
             facts_before: self.facts_sent,
             bytes_before: self.bytes_sent,
         };
         match known_by {
-            FrontierPart::Reply => self.mine.iter_mut().for_each(|mine| mine.owed = owed.clone()),
+            FrontierPart::Reply => self
+                .mine
+                .iter_mut()
+                .for_each(|mine| mine.owed = owed.clone()),
             _ => {
                 if let Some(theirs) = &mut self.theirs {
                     theirs.awaited.clear();
@@ -501,19 +591,40 @@ impl Session {
         if !self.is_live || !self.sends || !self.peer_receives {
             return;
         }
-        let due: Vec<_> = self.outgoing.iter().filter(|(_, out)| !out.is_loading).map(|(log, _)| *log).collect();
+        let due: Vec<_> = self
+            .outgoing
+            .iter()
+            .filter(|(_, out)| !out.is_loading)
+            .map(|(log, _)| *log)
+            .collect();
         for log in due {
-            if self.credit == 0 || self.unflushed >= UNFLUSHED_BYTES_MAX || self.loads >= LOADS_MAX {
+            if self.credit == 0 || self.unflushed >= UNFLUSHED_BYTES_MAX || self.loads >= LOADS_MAX
+            {
                 return;
             }
-            let Some(outgoing) = self.outgoing.get_mut(&log) else { continue };
-            let Some(state) = engine.logs.get(&log) else { continue };
-            let Some(signed) = state.signed.clone().filter(|_| outgoing.sent < state.provable()) else {
+            let Some(outgoing) = self.outgoing.get_mut(&log) else {
+                continue;
+            };
+            let Some(state) = engine.logs.get(&log) else {
+                continue;
+            };
+            let Some(signed) = state
+                .signed
+                .clone()
+                .filter(|_| outgoing.sent < state.provable())
+            else {
                 continue;
             };
             outgoing.is_loading = true;
             self.loads += 1;
-            engine.load_chunk(self.id, ChunkLoad { log, from: outgoing.sent, signed });
+            engine.load_chunk(
+                self.id,
+                ChunkLoad {
+                    log,
+                    from: outgoing.sent,
+                    signed,
+                },
+            );
         }
     }
 
@@ -526,13 +637,16 @@ impl Session {
         behind: Vec<(Subtree, TreeHash)>,
     ) -> Result<(), SyncError> {
         self.loads = self.loads.saturating_sub(1);
-        let (Some(outgoing), Some(number)) =
-            (self.outgoing.get_mut(&load.log), self.names.numbers.get(&load.log).copied())
-        else {
+        let (Some(outgoing), Some(number)) = (
+            self.outgoing.get_mut(&load.log),
+            self.names.numbers.get(&load.log).copied(),
+        ) else {
             return Ok(());
         };
         outgoing.is_loading = false;
-        let Some(last) = entries.last() else { return Ok(()) };
+        let Some(last) = entries.last() else {
+            return Ok(());
+        };
         let end = last.range().end;
         if load.from == outgoing.sent {
             let until = load.until();
@@ -545,7 +659,9 @@ impl Session {
             if outgoing.announced != until {
                 outgoing.announced = until;
                 let keys = engine.key_logs.get(&load.log.origin);
-                let records = keys.map(|keys| keys.records_from(outgoing.keys)).unwrap_or_default();
+                let records = keys
+                    .map(|keys| keys.records_from(outgoing.keys))
+                    .unwrap_or_default();
                 outgoing.keys += records.len();
                 let first_block = outgoing.sent / BLOCK_LEAVES;
                 let announce = announce(engine, number, &load, records, first_block)?;
@@ -567,7 +683,9 @@ impl Session {
     fn receipt(&mut self, engine: &mut Engine, receipt: Receipt) -> Result<(), SyncError> {
         let log = self.names.log(receipt.log)?;
         let Some(outgoing) = self.outgoing.get_mut(&log) else {
-            return Err(SyncError::Violation("a receipt for a log that was not sent"));
+            return Err(SyncError::Violation(
+                "a receipt for a log that was not sent",
+            ));
         };
         if receipt.size > outgoing.sent {
             return Err(SyncError::Violation("a receipt for what was not sent"));
@@ -593,7 +711,12 @@ impl Session {
         Ok(())
     }
 
-    fn chunk(&mut self, engine: &mut Engine, now_ms: u64, chunk: FactSync) -> Result<(), SyncError> {
+    fn chunk(
+        &mut self,
+        engine: &mut Engine,
+        now_ms: u64,
+        chunk: FactSync,
+    ) -> Result<(), SyncError> {
         let number = chunk.log;
         let log = self.names.log(number)?;
         let bytes = chunk.entries.len() as u64;
@@ -630,17 +753,32 @@ impl Session {
     }
 
     fn confirm(&mut self, engine: &mut Engine, log: LogId, bytes: u64) {
-        let Some(number) = self.names.numbers.get(&log).copied() else { return };
+        let Some(number) = self.names.numbers.get(&log).copied() else {
+            return;
+        };
         let size = engine.logs.get(&log).map_or(0, |state| state.durable);
         self.peer_credit = self.peer_credit.saturating_add(bytes).min(CREDIT_BYTES);
-        let receipt = Receipt { log: number, size, refused: BoundedVec::default(), credit: bytes };
-        engine.send(self.id, StreamNumber::CONTROL, SyncMessage::Receipt(receipt));
+        let receipt = Receipt {
+            log: number,
+            size,
+            refused: BoundedVec::default(),
+            credit: bytes,
+        };
+        engine.send(
+            self.id,
+            StreamNumber::CONTROL,
+            SyncMessage::Receipt(receipt),
+        );
     }
 
     // ---- the end of a round
 
     fn caught_up(&mut self, engine: &mut Engine, caught_up: CaughtUp) -> Result<(), SyncError> {
-        if let Some(mine) = self.mine.as_mut().filter(|mine| mine.number == caught_up.round) {
+        if let Some(mine) = self
+            .mine
+            .as_mut()
+            .filter(|mine| mine.number == caught_up.round)
+        {
             mine.peer_is_done = true;
         }
         self.settle(engine)
@@ -648,25 +786,45 @@ impl Session {
 
     /// Says so when everything that is owed in a round was confirmed, and ends the own round when both sides have.
     fn settle(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
-        let Self { outgoing, mine, theirs, facts_sent, bytes_sent, .. } = self;
+        let Self {
+            outgoing,
+            mine,
+            theirs,
+            facts_sent,
+            bytes_sent,
+            ..
+        } = self;
         let is_confirmed = |(log, size): (&LogId, &u64)| {
-            outgoing.get(log).is_none_or(|outgoing| outgoing.confirmed >= *size)
+            outgoing
+                .get(log)
+                .is_none_or(|outgoing| outgoing.confirmed >= *size)
         };
         let mine_open = mine.as_mut().filter(|mine| mine.answered.is_some());
         let mine_owed = mine_open.map(|mine| (mine.number, &mut mine.owed));
-        let theirs_open = theirs.as_mut().filter(|t| t.has_replied && t.awaited.is_empty());
+        let theirs_open = theirs
+            .as_mut()
+            .filter(|t| t.has_replied && t.awaited.is_empty());
         let theirs_owed = theirs_open.map(|theirs| (theirs.number, &mut theirs.owed));
         for (round, owed) in mine_owed.into_iter().chain(theirs_owed) {
             if !owed.is_done && owed.targets.iter().all(is_confirmed) {
                 owed.is_done = true;
                 let facts = *facts_sent - owed.facts_before;
                 let bytes = *bytes_sent - owed.bytes_before;
-                let message = SyncMessage::CaughtUp(CaughtUp { round, facts, bytes });
+                let message = SyncMessage::CaughtUp(CaughtUp {
+                    round,
+                    facts,
+                    bytes,
+                });
                 engine.send(self.id, StreamNumber::CONTROL, message);
             }
         }
-        if mine.as_ref().is_some_and(|mine| mine.owed.is_done && mine.peer_is_done) {
-            let Some(mine) = mine.take() else { return Ok(()) };
+        if mine
+            .as_ref()
+            .is_some_and(|mine| mine.owed.is_done && mine.peer_is_done)
+        {
+            let Some(mine) = mine.take() else {
+                return Ok(());
+            };
             return self.finish_round(engine, mine);
         }
         Ok(())
@@ -728,14 +886,22 @@ impl Names {
         self.by_number.insert(number, log);
         let name = engine.compartment_name(log.compartment).unwrap_or_default();
         let compartment = BoundedString::new(name).unwrap_or_default();
-        LogName::New { number, log, compartment }
+        LogName::New {
+            number,
+            log,
+            compartment,
+        }
     }
 
     /// Notes a log that the peer names.
     fn learn(&mut self, state: &StateMessage) -> Result<(), SyncError> {
         match &state.log {
             LogName::Known(number) => self.log(*number).map(drop),
-            LogName::New { number, log, compartment } => {
+            LogName::New {
+                number,
+                log,
+                compartment,
+            } => {
                 let is_mine = number.0 % 2 == self.next % 2;
                 if is_mine || self.by_number.insert(*number, *log).is_some() {
                     return Err(SyncError::Violation("a log number that is taken"));
@@ -782,8 +948,14 @@ fn announce(
 ) -> Result<Announce, SyncError> {
     // What does not fit a message was refused when it was received or made.
     let fits = |_| SyncError::Closed;
-    let records = records.into_iter().map(BoundedBytes::new).collect::<Result<_, _>>();
-    let roots = engine.logs.get(&load.log).map(|state| state.roots_under(&load.signed, first_block));
+    let records = records
+        .into_iter()
+        .map(BoundedBytes::new)
+        .collect::<Result<_, _>>();
+    let roots = engine
+        .logs
+        .get(&load.log)
+        .map(|state| state.roots_under(&load.signed, first_block));
     Ok(Announce {
         log: number,
         key_records: BoundedVec::new(records.map_err(fits)?).map_err(fits)?,
@@ -813,5 +985,9 @@ fn right(end: u64, size: u64, behind: &[(Subtree, TreeHash)]) -> Option<Vec<Tree
         let to = behind.partition_point(|(part, _)| part.start() < range.end);
         subtree.hash_from(block_end, behind.get(from..to)?).ok()
     };
-    decompose(end..block_end.max(end)).ok()?.into_iter().map(hash).collect()
+    decompose(end..block_end.max(end))
+        .ok()?
+        .into_iter()
+        .map(hash)
+        .collect()
 }

@@ -68,7 +68,11 @@ pub(super) struct Admitted {
 
 impl LabelKey {
     fn of(label: &str) -> Self {
-        Self(half(TaggedHash::new("causality/0/import-ref").chain(label).finish()))
+        Self(half(
+            TaggedHash::new("causality/0/import-ref")
+                .chain(label)
+                .finish(),
+        ))
     }
 }
 
@@ -80,27 +84,58 @@ impl Labels {
         number: u64,
         bytes: usize,
     ) -> Result<Admitted, Refusal> {
-        let Line { mut draft, reference, compartment, requires, supersedes, canonical } = line;
-        let refusal = |column, code, message| Refusal { line: number, column, code, message };
+        let Line {
+            mut draft,
+            reference,
+            compartment,
+            requires,
+            supersedes,
+            canonical,
+        } = line;
+        let refusal = |column, code, message| Refusal {
+            line: number,
+            column,
+            code,
+            message,
+        };
         let unknown = |(column, message)| refusal(Some(column), ExitCode::Usage, message);
         let requires = self.targets(&requires).map_err(unknown)?;
-        let supersedes = supersedes.map(|names| self.targets(&names)).transpose().map_err(unknown)?;
-        let mark = self.mark(&canonical, requires.iter().chain(supersedes.iter().flatten()));
+        let supersedes = supersedes
+            .map(|names| self.targets(&names))
+            .transpose()
+            .map_err(unknown)?;
+        let mark = self.mark(
+            &canonical,
+            requires.iter().chain(supersedes.iter().flatten()),
+        );
         draft.mark = Some(mark);
         let may_be_too_large = bytes > SURELY_SMALL
             && may_be_too_large(&draft, requires.len(), supersedes.as_ref().map(Vec::len))
                 .map_err(|error| refusal(None, ExitCode::Usage, error.to_string()))?;
         let label = reference.as_deref().map(LabelKey::of);
         if let Some(key) = label {
-            let known = Known { mark, progress: Progress::Admitted };
+            let known = Known {
+                mark,
+                progress: Progress::Admitted,
+            };
             if self.0.entry(key).or_insert(known).mark != mark {
                 let reference = reference.unwrap_or_default();
-                let message = format!("an earlier line with the ref {reference:?} says something else");
+                let message =
+                    format!("an earlier line with the ref {reference:?} says something else");
                 return Err(refusal(None, ExitCode::Contradiction, message));
             }
         }
         let line = number;
-        Ok(Admitted { draft, requires, supersedes, label, compartment, line, bytes, may_be_too_large })
+        Ok(Admitted {
+            draft,
+            requires,
+            supersedes,
+            label,
+            compartment,
+            line,
+            bytes,
+            may_be_too_large,
+        })
     }
 
     fn targets(&self, names: &[Name]) -> Result<Vec<Target>, (usize, String)> {
@@ -111,7 +146,10 @@ impl Labels {
             }
             name.text.parse().map(Target::Fact).map_err(|_| {
                 let text = &name.text;
-                (name.column, format!("{text:?} is neither the ref of an earlier line nor the id of a fact"))
+                (
+                    name.column,
+                    format!("{text:?} is neither the ref of an earlier line nor the id of a fact"),
+                )
             })
         };
         names.iter().map(target).collect()
@@ -182,7 +220,9 @@ impl Batch {
     }
 
     fn is_alone(&self) -> bool {
-        self.admitted.first().is_some_and(|admitted| admitted.may_be_too_large)
+        self.admitted
+            .first()
+            .is_some_and(|admitted| admitted.may_be_too_large)
     }
 
     /// Takes a line, or gives it back if it belongs into the next batch.
@@ -205,7 +245,14 @@ impl Batch {
         let mut drafts = Vec::with_capacity(self.admitted.len());
         let mut lines = Vec::with_capacity(self.admitted.len());
         for (index, admitted) in self.admitted.into_iter().enumerate() {
-            let Admitted { mut draft, requires, supersedes, label, line, .. } = admitted;
+            let Admitted {
+                mut draft,
+                requires,
+                supersedes,
+                label,
+                line,
+                ..
+            } = admitted;
             draft.requires = labels.references(&requires);
             if let Some(targets) = supersedes {
                 draft.supersedes = Supersedes::Exactly(labels.references(&targets));
@@ -214,7 +261,11 @@ impl Batch {
             drafts.push(draft);
             lines.push((line, label));
         }
-        (compartment.unwrap_or_default(), drafts, Sent { lines, is_alone })
+        (
+            compartment.unwrap_or_default(),
+            drafts,
+            Sent { lines, is_alone },
+        )
     }
 }
 
@@ -274,7 +325,11 @@ fn may_be_too_large(
         content_root: ContentHash::new([0; 32]),
     };
     let size = TemporalFact::new(core, content)?.to_row().len();
-    let heads = if supersedes.is_none() { HEADS_BYTES_MAX } else { 0 };
+    let heads = if supersedes.is_none() {
+        HEADS_BYTES_MAX
+    } else {
+        0
+    };
     // The time of appending may take some bytes more than the one that stands for it here.
     let time = if draft.valid.is_none() { 10 } else { 0 };
     Ok(size + heads + time > FACT_BYTES_MAX)
@@ -309,29 +364,50 @@ mod tests {
 
     fn ids(count: u8) -> Vec<Appended> {
         let outcome = AppendOutcome::Added;
-        (0..count).map(|number| Appended { id: FactId::new([number; 32]), outcome }).collect()
+        (0..count)
+            .map(|number| Appended {
+                id: FactId::new([number; 32]),
+                outcome,
+            })
+            .collect()
     }
 
     #[test]
     fn names_mean_earlier_lines_of_this_batch_and_of_others_and_facts() {
         let mut labels = Labels::default();
         let mut batch = Batch::default();
-        batch.add(admit(&mut labels, 1, &line(r#","ref":"x""#)).unwrap()).unwrap();
+        batch
+            .add(admit(&mut labels, 1, &line(r#","ref":"x""#)).unwrap())
+            .unwrap();
         let (_, _, sent) = batch.send(&mut labels);
         // While the first batch is written, the second is gathered.
         let mut batch = Batch::default();
-        batch.add(admit(&mut labels, 2, &line(r#","ref":"y""#)).unwrap()).unwrap();
+        batch
+            .add(admit(&mut labels, 2, &line(r#","ref":"y""#)).unwrap())
+            .unwrap();
         let id = "09".repeat(32);
         let more = format!(r#","requires":["x","y","{id}"],"supersedes":["y"]"#);
-        batch.add(admit(&mut labels, 3, &line(&more)).unwrap()).unwrap();
+        batch
+            .add(admit(&mut labels, 3, &line(&more)).unwrap())
+            .unwrap();
         let appended = ids(1);
-        let lines: Vec<_> = sent.acknowledge(&mut labels, &appended).map(|(line, _)| line).collect();
+        let lines: Vec<_> = sent
+            .acknowledge(&mut labels, &appended)
+            .map(|(line, _)| line)
+            .collect();
         assert_eq!(lines, [1]);
         let (compartment, drafts, sent) = batch.send(&mut labels);
         let (x, fact) = (FactId::new([0; 32]), FactId::new([9; 32]));
-        let requires = [Reference::Fact(x), Reference::Earlier(0), Reference::Fact(fact)];
+        let requires = [
+            Reference::Fact(x),
+            Reference::Earlier(0),
+            Reference::Fact(fact),
+        ];
         assert_eq!(drafts[1].requires, requires);
-        assert_eq!(drafts[1].supersedes, Supersedes::Exactly(vec![Reference::Earlier(0)]));
+        assert_eq!(
+            drafts[1].supersedes,
+            Supersedes::Exactly(vec![Reference::Earlier(0)])
+        );
         assert_eq!(drafts[0].supersedes, Supersedes::OwnHeads);
         assert_eq!((compartment.as_str(), sent.is_alone), ("public", false));
     }
@@ -378,7 +454,10 @@ mod tests {
         assert_eq!(stream(&one), stream(&one));
         assert_ne!(stream(&one), stream(&other));
         let labels = &mut Labels::default();
-        assert_ne!(mark(labels, &line("")), mark(labels, &line(r#","ref":"x""#)));
+        assert_ne!(
+            mark(labels, &line("")),
+            mark(labels, &line(r#","ref":"x""#))
+        );
     }
 
     #[test]
@@ -391,7 +470,9 @@ mod tests {
         assert_eq!(other.compartment, "partners");
         for number in 2..=BATCH_LINES_MAX as u64 {
             assert!(!batch.is_full());
-            batch.add(admit(labels, number, &line("")).unwrap()).unwrap();
+            batch
+                .add(admit(labels, number, &line("")).unwrap())
+                .unwrap();
         }
         assert!(batch.is_full());
         assert!(batch.add(admit(labels, 0, &line("")).unwrap()).is_err());
@@ -404,7 +485,8 @@ mod tests {
             format!(r#"{{"type":"operation","resource":"a/b","content":{{"t":"{text}"}}{more}}}"#)
         };
         let labels = &mut Labels::default();
-        let mut alone = |line: &str| admit(labels, 1, line).map(|admitted| admitted.may_be_too_large);
+        let mut alone =
+            |line: &str| admit(labels, 1, line).map(|admitted| admitted.may_be_too_large);
         assert!(!alone(&of(SURELY_SMALL, "")).unwrap());
         assert!(!alone(&of(50_000, "")).unwrap());
         assert!(alone(&of(59_000, "")).unwrap());
@@ -413,7 +495,9 @@ mod tests {
         assert!(refusal.message.contains("60000"), "{}", refusal.message);
         let mut batch = Batch::default();
         batch.add(admit(labels, 1, &line("")).unwrap()).unwrap();
-        let large = batch.add(admit(labels, 2, &of(59_000, r#","ref":"x""#)).unwrap()).unwrap_err();
+        let large = batch
+            .add(admit(labels, 2, &of(59_000, r#","ref":"x""#)).unwrap())
+            .unwrap_err();
         let mut batch = Batch::default();
         batch.add(*large).unwrap();
         assert!(batch.is_full());

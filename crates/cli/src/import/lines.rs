@@ -50,7 +50,10 @@ impl Lines {
     /// The next line, without its end, and its number from 1; `None` until more bytes come.
     pub(super) fn take(&mut self) -> Option<(u64, Result<&str, NoLine>)> {
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
-        let end = unsearched.iter().position(|byte| *byte == b'\n').map(|at| self.searched + at);
+        let end = unsearched
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map(|at| self.searched + at);
         self.searched = end.unwrap_or(self.buffer.len());
         let (start, length) = (self.taken, self.searched - self.taken);
         let is_too_long = length > LINE_BYTES_MAX;
@@ -97,7 +100,10 @@ mod tests {
     fn lines_are_the_same_however_the_bytes_come() {
         let text = "one\n\ntwo ä\r\nthree".as_bytes();
         let whole = all(&[text]);
-        let texts: Vec<_> = whole.iter().map(|(_, line)| line.clone().unwrap()).collect();
+        let texts: Vec<_> = whole
+            .iter()
+            .map(|(_, line)| line.clone().unwrap())
+            .collect();
         assert_eq!(texts, ["one", "", "two ä\r", "three"]);
         for at in 0..text.len() {
             assert_eq!(all(&[&text[..at], &text[at..]]), whole, "cut at {at}");
@@ -111,8 +117,11 @@ mod tests {
     #[test]
     fn what_is_no_text_is_told_with_its_column() {
         let lines = all(&[b"a\n\xc3\xa4\xff\nb\xc3"]);
-        let expected =
-            [(1, Ok("a".to_owned())), (2, Err(NoLine::NotText(2))), (3, Err(NoLine::NotText(2)))];
+        let expected = [
+            (1, Ok("a".to_owned())),
+            (2, Err(NoLine::NotText(2))),
+            (3, Err(NoLine::NotText(2))),
+        ];
         assert_eq!(lines, expected);
     }
 

@@ -35,7 +35,10 @@ impl<'a> Reader<'a> {
     /// Where the next token starts, in bytes.
     pub(crate) fn start(&mut self) -> usize {
         let rest = self.rest();
-        self.at += rest.iter().take_while(|byte| b" \t\r\n".contains(byte)).count();
+        self.at += rest
+            .iter()
+            .take_while(|byte| b" \t\r\n".contains(byte))
+            .count();
         self.at
     }
 
@@ -106,7 +109,8 @@ impl<'a> Reader<'a> {
                 }
                 Some(b'\\') => text.push(self.escape()?),
                 Some(_) => {
-                    let message = "a control character in a string is written as an escape, such as \\n";
+                    let message =
+                        "a control character in a string is written as an escape, such as \\n";
                     return Err(self.error(self.at, message));
                 }
                 None => return Err(self.error(self.at, "the string has no closing '\"'")),
@@ -124,15 +128,23 @@ impl<'a> Reader<'a> {
     pub(crate) fn number(&mut self) -> Result<Value, LineError> {
         let at = self.start();
         let number = Number::scan(&self.text[at..]);
-        let number = number.ok_or_else(|| self.error(at, "a number starts with a digit, or '-' and a digit"))?;
+        let number = number
+            .ok_or_else(|| self.error(at, "a number starts with a digit, or '-' and a digit"))?;
         self.at += number.text.len();
         number.value().map_err(|problem| self.error(at, problem))
     }
 
     /// An error at a place.
     pub(crate) fn error(&self, at: usize, message: impl fmt::Display) -> LineError {
-        let column = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-        LineError { column, message: message.to_string() }
+        let column = self
+            .text
+            .get(..at)
+            .map_or(0, |before| before.chars().count())
+            + 1;
+        LineError {
+            column,
+            message: message.to_string(),
+        }
     }
 
     /// An error at the next token.
@@ -146,7 +158,10 @@ impl<'a> Reader<'a> {
             Some(b'-' | b'0'..=b'9') => "found a number".to_owned(),
             Some(_) => match self.word() {
                 word @ ("true" | "false" | "null") => format!("found {word}"),
-                _ => format!("found {:?}", self.text[at..].chars().next().unwrap_or_default()),
+                _ => format!(
+                    "found {:?}",
+                    self.text[at..].chars().next().unwrap_or_default()
+                ),
             },
         };
         self.error(at, format_args!("expected {what}, but {found}"))
@@ -166,7 +181,10 @@ impl<'a> Reader<'a> {
             Some(b'[') => {
                 let depth = self.deeper(depth)?;
                 let mut items = Vec::new();
-                self.list("a list", |reader| Ok(items.push(reader.value_below(depth)?)))?;
+                self.list("a list", |reader| {
+                    items.push(reader.value_below(depth)?);
+                    Ok(())
+                })?;
                 Ok(Value::List(items))
             }
             Some(b'{') => self.map_or_bytes(depth),
@@ -186,7 +204,9 @@ impl<'a> Reader<'a> {
                 bytes = Some(reader.bytes()?);
                 return Ok(());
             }
-            let depth = depth.checked_sub(1).ok_or_else(|| too_deep(reader, start))?;
+            let depth = depth
+                .checked_sub(1)
+                .ok_or_else(|| too_deep(reader, start))?;
             reader.name(at, &key, |key| entries.contains_key(key))?;
             entries.insert(key.into_owned(), reader.value_below(depth)?);
             Ok(())
@@ -207,8 +227,9 @@ impl<'a> Reader<'a> {
     ) -> Result<(), LineError> {
         if name.len() > FIELD_NAME_BYTES_MAX {
             let actual = name.len();
-            let message =
-                format!("a name in the content has at most {FIELD_NAME_BYTES_MAX} bytes, this one has {actual}");
+            let message = format!(
+                "a name in the content has at most {FIELD_NAME_BYTES_MAX} bytes, this one has {actual}"
+            );
             return Err(self.error(at, message));
         }
         if is_there(name) {
@@ -281,14 +302,16 @@ impl<'a> Reader<'a> {
             }
         }
         // What is left of the surrogates is no character.
-        char::from_u32(unit).ok_or_else(|| self.error(start, "half a surrogate pair is no character"))
+        char::from_u32(unit)
+            .ok_or_else(|| self.error(start, "half a surrogate pair is no character"))
     }
 
     fn unit(&mut self, start: usize) -> Result<u32, LineError> {
         let digits = self.text.get(self.at..self.at + 4);
         let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        let unit = unit.ok_or_else(|| self.error(start, "expected four hexadecimal digits behind \\u"))?;
+        let unit =
+            unit.ok_or_else(|| self.error(start, "expected four hexadecimal digits behind \\u"))?;
         self.at += 4;
         Ok(unit)
     }
@@ -307,7 +330,11 @@ impl<'a> Reader<'a> {
     }
 
     fn require(&mut self, byte: u8, what: &str) -> Result<(), LineError> {
-        if self.take(byte) { Ok(()) } else { Err(self.expected(what)) }
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(self.expected(what))
+        }
     }
 
     fn rest(&self) -> &'a [u8] {
@@ -316,7 +343,10 @@ impl<'a> Reader<'a> {
 }
 
 fn too_deep(reader: &Reader<'_>, at: usize) -> LineError {
-    reader.error(at, format_args!("lists and objects nest to a depth of {DEPTH_MAX} at most"))
+    reader.error(
+        at,
+        format_args!("lists and objects nest to a depth of {DEPTH_MAX} at most"),
+    )
 }
 
 /// The text of a number (RFC 8259, section 6) and its parts.
@@ -349,7 +379,12 @@ impl<'a> Number<'a> {
                 (exponent, rest) = behind.split_at(sign + length);
             }
         }
-        Some(Self { text: &text[..text.len() - rest.len()], whole, fraction, exponent })
+        Some(Self {
+            text: &text[..text.len() - rest.len()],
+            whole,
+            fraction,
+            exponent,
+        })
     }
 
     fn value(&self) -> Result<Value, String> {
@@ -363,7 +398,10 @@ impl<'a> Number<'a> {
         if let Some(digits) = self.exactly_whole() {
             return digits.parse().map(Value::Int).map_err(|_| too_large());
         }
-        let number: f64 = self.text.parse().map_err(|_| "expected a number".to_owned())?;
+        let number: f64 = self
+            .text
+            .parse()
+            .map_err(|_| "expected a number".to_owned())?;
         Value::number(number).map_err(|_| too_large())
     }
 
@@ -447,14 +485,25 @@ mod tests {
         ];
         for text in texts {
             let (column, message) = refused(text);
-            assert!(column == 1 && message.contains("64 signed bits"), "{text}: {message}");
+            assert!(
+                column == 1 && message.contains("64 signed bits"),
+                "{text}: {message}"
+            );
         }
     }
 
     #[test]
     fn fractions_are_the_nearest_double() {
-        for text in ["0.1", "-1.5", "2.2250738585072011e-308", "123456.789e-3", "5e-324"] {
-            let Ok(Value::Float(read)) = value(text) else { panic!("{text} is no fraction") };
+        for text in [
+            "0.1",
+            "-1.5",
+            "2.2250738585072011e-308",
+            "123456.789e-3",
+            "5e-324",
+        ] {
+            let Ok(Value::Float(read)) = value(text) else {
+                panic!("{text} is no fraction")
+            };
             assert_eq!(read.get(), text.parse::<f64>().unwrap(), "{text}");
         }
         assert_eq!(value("1e-400"), Ok(Value::Int(0)));
@@ -472,7 +521,12 @@ mod tests {
         for (text, string) in cases {
             assert_eq!(value(text), Ok(Value::String(string.into())), "{text}");
         }
-        for text in [r#""\ud83c""#, r#""\udf0b""#, r#""\ud83c\u0041""#, r#""\ud83c\ud83c""#] {
+        for text in [
+            r#""\ud83c""#,
+            r#""\udf0b""#,
+            r#""\ud83c\u0041""#,
+            r#""\ud83c\ud83c""#,
+        ] {
             assert!(refused(text).1.contains("surrogate"), "{text}");
         }
         assert_eq!(refused("\"a\tb\"").0, 3);
@@ -489,7 +543,11 @@ mod tests {
         let nested = |depth: usize| "[".repeat(depth) + "1" + &"]".repeat(depth);
         assert!(value(&nested(4)).is_ok());
         assert_eq!(refused(&nested(5)).0, 5);
-        assert!(refused(r#"{"a":{"b":{"c":{"d":{"e":1}}}}}"#).1.contains("depth of 4"));
+        assert!(
+            refused(r#"{"a":{"b":{"c":{"d":{"e":1}}}}}"#)
+                .1
+                .contains("depth of 4")
+        );
         assert!(refused(r"[[[[{}]]]]").1.contains("depth of 4"));
         assert!(value(r#"[[[[{"$bytes":""}]]]]"#).is_ok());
         let deep = "[".repeat(100_000);
@@ -498,7 +556,10 @@ mod tests {
 
     #[test]
     fn bytes_are_base64_in_an_object_of_one_key() {
-        assert_eq!(value(r#"{"$bytes":"AAEC/w=="}"#), Ok(Value::Bytes(vec![0, 1, 2, 255])));
+        assert_eq!(
+            value(r#"{"$bytes":"AAEC/w=="}"#),
+            Ok(Value::Bytes(vec![0, 1, 2, 255]))
+        );
         for text in [
             r#"{"$bytes":"AA=="  ,"b":1}"#,
             r#"{"b":1,"$bytes":"AA=="}"#,
@@ -506,17 +567,29 @@ mod tests {
         ] {
             assert!(refused(text).1.contains("no other key"), "{text}");
         }
-        for text in [r#"{"$bytes":"!"}"#, r#"{"$bytes":"AA"}"#, r#"{"$bytes":"AB=="}"#, r#"{"$bytes":1}"#] {
+        for text in [
+            r#"{"$bytes":"!"}"#,
+            r#"{"$bytes":"AA"}"#,
+            r#"{"$bytes":"AB=="}"#,
+            r#"{"$bytes":1}"#,
+        ] {
             assert!(refused(text).1.contains("base64"), "{text}");
         }
     }
 
     #[test]
     fn names_are_unique_and_short() {
-        assert_eq!(refused(r#"{"a":1, "a":2}"#), (9, "\"a\" stands here twice".to_owned()));
+        assert_eq!(
+            refused(r#"{"a":1, "a":2}"#),
+            (9, "\"a\" stands here twice".to_owned())
+        );
         let name = |length: usize| format!("{{\"{}\":1}}", "n".repeat(length));
         assert!(value(&name(FIELD_NAME_BYTES_MAX)).is_ok());
-        assert!(refused(&name(FIELD_NAME_BYTES_MAX + 1)).1.contains("64 bytes, this one has 65"));
+        assert!(
+            refused(&name(FIELD_NAME_BYTES_MAX + 1))
+                .1
+                .contains("64 bytes, this one has 65")
+        );
     }
 
     #[test]
@@ -531,10 +604,22 @@ mod tests {
             ("[.5]", 2, "expected a value, but found '.'"),
             ("[-]", 2, "a number starts with a digit, or '-' and a digit"),
             ("{a:1}", 2, "expected a key in double quotes, but found 'a'"),
-            ("{\"ä\" 1}", 6, "expected ':' behind the key, but found a number"),
+            (
+                "{\"ä\" 1}",
+                6,
+                "expected ':' behind the key, but found a number",
+            ),
             ("{\"a\":1", 7, "expected ',' or '}', but the line ends"),
-            ("{\"a\":1,}", 8, "expected a key in double quotes, but found '}'"),
-            ("true false", 6, "expected the end of the line, but found false"),
+            (
+                "{\"a\":1,}",
+                8,
+                "expected a key in double quotes, but found '}'",
+            ),
+            (
+                "true false",
+                6,
+                "expected the end of the line, but found false",
+            ),
             ("truer", 1, "expected a value, but found 't'"),
             ("1e", 2, "expected the end of the line, but found 'e'"),
         ];

@@ -30,7 +30,10 @@ async fn facts_go_to_a_peer_that_has_none_and_not_a_second_time() {
         append(&a, "public", 1).await;
         assert_eq!(sync(&a, &basil, Direction::Push).await.facts_sent, 1);
         assert_eq!(digest(&a, &amber).await, digest(&b, &amber).await);
-        assert_eq!(b.registry().verify_all(|_| {}).await.unwrap().findings, [""; 0]);
+        assert_eq!(
+            b.registry().verify_all(|_| {}).await.unwrap().findings,
+            [""; 0]
+        );
     }
 }
 
@@ -94,7 +97,9 @@ async fn a_relay_passes_on_what_it_holds_with_the_origins_keys() {
         let basil = network.domain("basil", 2).await;
         let cedar = network.domain("cedar", 3).await;
         let a = amber.start(vec![basil.peer(PUBLIC, &[])]).await;
-        let b = basil.start(vec![amber.peer(&[], PUBLIC), cedar.peer(PUBLIC, &[])]).await;
+        let b = basil
+            .start(vec![amber.peer(&[], PUBLIC), cedar.peer(PUBLIC, &[])])
+            .await;
         let c = cedar.start(vec![basil.peer(&[], PUBLIC)]).await;
         serve(&b);
         serve(&c);
@@ -106,7 +111,10 @@ async fn a_relay_passes_on_what_it_holds_with_the_origins_keys() {
         assert_eq!(digest(&b, &basil).await, digest(&c, &basil).await);
         let report = c.registry().verify_all(|_| {}).await.unwrap();
         assert_eq!((report.facts, report.findings.len()), (6_007, 0));
-        let query = FactQuery { origin: Some(amber.id()), ..FactQuery::default() };
+        let query = FactQuery {
+            origin: Some(amber.id()),
+            ..FactQuery::default()
+        };
         let page = c.registry().query_facts(&query, None, 1).await.unwrap();
         let proof = c.registry().prove(page.facts[0].row.id()).await.unwrap();
         assert!(causality_fact::Exhibit::verify(&proof.to_bytes()).is_ok());
@@ -122,7 +130,10 @@ async fn facts_written_one_by_one_arrive_like_those_written_at_once() {
         let b = basil.start(vec![amber.peer(&[], PUBLIC)]).await;
         serve(&b);
         for number in 0..300 {
-            a.registry().register_fact("public", draft(number % 7, number)).await.unwrap();
+            a.registry()
+                .register_fact("public", draft(number % 7, number))
+                .await
+                .unwrap();
         }
         assert_eq!(sync(&a, &basil, Direction::Push).await.facts_sent, 300);
         assert_eq!(digest(&a, &amber).await, digest(&b, &amber).await);

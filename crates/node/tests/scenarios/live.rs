@@ -26,7 +26,9 @@ async fn what_is_appended_while_connected_arrives_without_gap_or_second_copy() {
         let basil = network.domain("basil", 2).await;
         let cedar = network.domain("cedar", 3).await;
         let a = amber.start(vec![basil.peer(PUBLIC, &[])]).await;
-        let b = basil.start(vec![amber.peer(&[], PUBLIC), cedar.peer(PUBLIC, PUBLIC)]).await;
+        let b = basil
+            .start(vec![amber.peer(&[], PUBLIC), cedar.peer(PUBLIC, PUBLIC)])
+            .await;
         let c = cedar.start(vec![basil.peer(PUBLIC, PUBLIC)]).await;
         append(&a, "public", 2_000).await;
         [&a, &b, &c].into_iter().for_each(serve);
@@ -41,7 +43,11 @@ async fn what_is_appended_while_connected_arrives_without_gap_or_second_copy() {
         append(&c, "public", 3).await;
         until_held(&b, &cedar, 3).await;
         assert_eq!(held(&a, &cedar).await, 0);
-        let report = b.synchronizer().sync(cedar.id(), Direction::Both, |_| {}).await.unwrap();
+        let report = b
+            .synchronizer()
+            .sync(cedar.id(), Direction::Both, |_| {})
+            .await
+            .unwrap();
         assert_eq!((report.facts_sent, report.facts_received), (0, 0));
     }
 }

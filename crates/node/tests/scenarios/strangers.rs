@@ -19,8 +19,15 @@ async fn a_caller_who_is_not_a_peer_is_told_so() {
         let b = basil.start(Vec::new()).await;
         serve(&b);
         append(&a, "public", 10).await;
-        let error = a.synchronizer().sync(basil.id(), Direction::Both, |_| {}).await.unwrap_err();
-        assert!(matches!(error, NodeError::UnknownToPeer { .. }), "{error:?}");
+        let error = a
+            .synchronizer()
+            .sync(basil.id(), Direction::Both, |_| {})
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, NodeError::UnknownToPeer { .. }),
+            "{error:?}"
+        );
     }
 }
 
@@ -30,11 +37,18 @@ async fn somebody_else_at_the_address_is_refused() {
         let amber = network.domain("amber", 1).await;
         let basil = network.domain("basil", 2).await;
         let cedar = network.domain("cedar", 3).await;
-        let wrong = PeerConfig { addresses: cedar.peer(&[], &[]).addresses, ..basil.peer(PUBLIC, &[]) };
+        let wrong = PeerConfig {
+            addresses: cedar.peer(&[], &[]).addresses,
+            ..basil.peer(PUBLIC, &[])
+        };
         let a = amber.start(vec![wrong]).await;
         let c = cedar.start(vec![amber.peer(PUBLIC, PUBLIC)]).await;
         serve(&c);
-        let error = a.synchronizer().sync(basil.id(), Direction::Both, |_| {}).await.unwrap_err();
+        let error = a
+            .synchronizer()
+            .sync(basil.id(), Direction::Both, |_| {})
+            .await
+            .unwrap_err();
         assert!(matches!(error, NodeError::WrongPeer { .. }), "{error:?}");
     }
 }
@@ -48,13 +62,24 @@ async fn a_peer_that_is_not_known_or_not_there_is_named() {
         let sync = |node: &causality_node::Node| {
             let node = node.clone();
             let peer = basil.id();
-            async move { node.synchronizer().sync(peer, Direction::Both, |_| {}).await.unwrap_err() }
+            async move {
+                node.synchronizer()
+                    .sync(peer, Direction::Both, |_| {})
+                    .await
+                    .unwrap_err()
+            }
         };
         assert!(matches!(sync(&a).await, NodeError::PeerNotFound(_)));
-        let nowhere = PeerConfig { addresses: Vec::new(), ..basil.peer(PUBLIC, &[]) };
+        let nowhere = PeerConfig {
+            addresses: Vec::new(),
+            ..basil.peer(PUBLIC, &[])
+        };
         a.set_peers(vec![nowhere]).await.unwrap();
         assert!(matches!(sync(&a).await, NodeError::NoAddress { .. }));
-        let silent = PeerConfig { addresses: vec!["127.0.0.1:9".into()], ..basil.peer(PUBLIC, &[]) };
+        let silent = PeerConfig {
+            addresses: vec!["127.0.0.1:9".into()],
+            ..basil.peer(PUBLIC, &[])
+        };
         a.set_peers(vec![silent]).await.unwrap();
         let error = sync(&a).await;
         assert!(matches!(error, NodeError::Unreachable { .. }), "{error:?}");

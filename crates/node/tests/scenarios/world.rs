@@ -35,7 +35,9 @@ pub(crate) struct Seeded(AtomicU64);
 
 impl Entropy for Seeded {
     fn generator(&self) -> Box<dyn CryptoRng + Send> {
-        Box::new(ChaCha20Rng::seed_from_u64(self.0.fetch_add(1, Ordering::Relaxed)))
+        Box::new(ChaCha20Rng::seed_from_u64(
+            self.0.fetch_add(1, Ordering::Relaxed),
+        ))
     }
 }
 
@@ -79,7 +81,13 @@ impl Network {
                 Arc::new(QuicTransport::bind(config, "127.0.0.1:0").await.unwrap())
             }
         };
-        Domain { keys, store: Arc::new(MemoryStore::new()), transport, name, seed: seed << 32 }
+        Domain {
+            keys,
+            store: Arc::new(MemoryStore::new()),
+            transport,
+            name,
+            seed: seed << 32,
+        }
     }
 }
 
@@ -117,8 +125,10 @@ impl Domain {
 }
 
 pub(crate) fn draft(resource: usize, field: usize) -> Draft {
-    let mut draft =
-        Draft::new("observation".parse().unwrap(), format!("thing/{resource}").parse().unwrap());
+    let mut draft = Draft::new(
+        "observation".parse().unwrap(),
+        format!("thing/{resource}").parse().unwrap(),
+    );
     let number = causality_fact::Value::Int(field as i64);
     draft.content.insert("number".to_owned(), number);
     draft
@@ -127,21 +137,40 @@ pub(crate) fn draft(resource: usize, field: usize) -> Draft {
 /// Appends `count` facts, a thousand at a time.
 pub(crate) async fn append(node: &Node, compartment: &str, count: usize) {
     for start in (0..count).step_by(1000) {
-        let drafts = (start..count.min(start + 1000)).map(|n| draft(n, n)).collect();
-        node.registry().register_facts(compartment, drafts).await.unwrap();
+        let drafts = (start..count.min(start + 1000))
+            .map(|n| draft(n, n))
+            .collect();
+        node.registry()
+            .register_facts(compartment, drafts)
+            .await
+            .unwrap();
     }
 }
 
 pub(crate) async fn digest(node: &Node, origin: &Domain) -> [u8; 32] {
-    node.registry().digest(Some(origin.id())).await.unwrap().digest
+    node.registry()
+        .digest(Some(origin.id()))
+        .await
+        .unwrap()
+        .digest
 }
 
 pub(crate) async fn held(node: &Node, origin: &Domain) -> u64 {
-    node.registry().digest(Some(origin.id())).await.unwrap().logs.iter().map(|log| log.held).sum()
+    node.registry()
+        .digest(Some(origin.id()))
+        .await
+        .unwrap()
+        .logs
+        .iter()
+        .map(|log| log.held)
+        .sum()
 }
 
 pub(crate) async fn sync(node: &Node, peer: &Domain, direction: Direction) -> SyncReport {
-    node.synchronizer().sync(peer.id(), direction, |_| {}).await.unwrap()
+    node.synchronizer()
+        .sync(peer.id(), direction, |_| {})
+        .await
+        .unwrap()
 }
 
 /// A task that answers callers while the story goes on.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Settings of a [`super::RedbStore`]. [`RedbConfig::new`] gives good ones.
+/// Settings of a [`super::RedbStore`]. [`RedbConfig::new`] gives good ones; what is too small to work is raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedbConfig {
@@ -30,7 +30,7 @@ impl RedbConfig {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
-            cache_bytes: 64 << 20,
+            cache_bytes: 32 << 20,
             queue_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
             index_pending_max: 1 << 19,
@@ -38,5 +38,13 @@ impl RedbConfig {
             logs_max: 1 << 20,
             verify_on_open: false,
         }
+    }
+
+    /// With steps and bounds that let the work come to an end.
+    pub(super) fn bounded(mut self) -> Self {
+        self.group_bytes_max = self.group_bytes_max.max(1);
+        self.index_pending_max = self.index_pending_max.max(2);
+        self.index_step_keys = self.index_step_keys.max(1);
+        self
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Pending {
 
 impl Inner {
     pub(super) fn open(config: RedbConfig) -> Result<Self, StoreError> {
+        let config = config.bounded();
         let engine = open_file(&config)?;
         Ok(Self::new(engine, config, true))
     }
@@ -58,6 +59,7 @@ impl Inner {
         backend: impl StorageBackend,
         config: RedbConfig,
     ) -> Result<Self, StoreError> {
+        let config = config.bounded();
         let engine = guarded(|| {
             let db = builder(&config).create_with_backend(backend);
             Engine::open(
@@ -263,4 +265,41 @@ fn open_file(config: &RedbConfig) -> Result<Engine, StoreError> {
         };
         Engine::open(db, config)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_failed_is_opened_again_and_one_that_cannot_be_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb"));
+        let inner = Inner::open(config).unwrap();
+        assert_eq!(
+            inner.with(|_| Err::<(), _>(StoreError::Full)),
+            Err(StoreError::Full)
+        );
+        assert!(matches!(
+            *inner.slot.read().unwrap(),
+            Slot::Failed(StoreError::Full)
+        ));
+        assert_eq!(inner.with(|engine| engine.logs()), Ok(vec![]));
+
+        let memory = redb::backends::InMemoryBackend::new();
+        let inner = Inner::open_backend(memory, RedbConfig::new("memory")).unwrap();
+        assert_eq!(
+            inner.with(|_| Err::<(), _>(StoreError::Full)),
+            Err(StoreError::Full)
+        );
+        assert_eq!(inner.with(|engine| engine.logs()), Err(StoreError::Full));
+    }
+
+    #[test]
+    fn a_panic_over_a_damaged_file_becomes_an_error() {
+        let result = guarded(|| -> Result<(), StoreError> { panic!("page {} of 7", 9) });
+        assert_eq!(result, Err(StoreError::corrupt("page 9 of 7")));
+        let result = guarded(|| -> Result<(), StoreError> { panic!("no page") });
+        assert_eq!(result, Err(StoreError::corrupt("no page")));
+    }
 }

@@ -10,7 +10,7 @@ use super::engine::keys_of;
 use super::held::{Level, Run};
 use super::journal::Record;
 use super::ledger::{Edit, Ledger};
-use super::read::{each_segment, side_key};
+use super::read::{each_segment, segment_at, side_key};
 use super::segment::{Packer, Slot, slots};
 use super::tables::{
     Digest, INDEX_BYTES, JOURNAL, LOGS, PLACE_BYTES, RUNS, SEGMENTS, SIDE, place_key,
@@ -212,16 +212,8 @@ impl<'a> Group<'a> {
     }
 
     fn segment_at(&self, log: u32, position: u64) -> Result<(u64, Vec<u8>), StoreError> {
-        let mut found = None;
-        each_segment(
-            &self.segments,
-            log,
-            position..position + 1,
-            |first, segment| {
-                found = Some((first, segment.to_vec()));
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
+        let found = segment_at(&self.segments, log, position)?;
+        let found = found.map(|(first, segment)| (first, segment.value().to_vec()));
         found.ok_or_else(|| StoreError::corrupt(format!("no segment has position {position}")))
     }
 

@@ -135,11 +135,17 @@ mod tests {
         assert_eq!(overlay.range(&(key(0)..=key(9))).count(), 4);
         overlay.written(&one);
         let two = overlay.chunk(2, 11);
-        assert_eq!((two.keys.as_slice(), two.indexed), ([key(3)].as_slice(), Some(10)));
+        assert_eq!(
+            (two.keys.as_slice(), two.indexed),
+            ([key(3)].as_slice(), Some(10))
+        );
         overlay.written(&two);
         assert!(!overlay.is_frozen());
         let three = overlay.chunk(2, 11);
-        assert_eq!((three.keys.as_slice(), three.indexed), ([key(0)].as_slice(), Some(11)));
+        assert_eq!(
+            (three.keys.as_slice(), three.indexed),
+            ([key(0)].as_slice(), Some(11))
+        );
         overlay.written(&three);
         assert_eq!((overlay.len(), overlay.active_len()), (0, 0));
     }

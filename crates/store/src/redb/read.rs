@@ -6,7 +6,7 @@ use causality_fact::{
     ConflictKey, DomainId, FactId, FactQuery, LogId, Resource, RowState, Subtree, TreeHash,
     conflict_key,
 };
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable};
+use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::engine::Engine;
 use super::journal::Record;
@@ -376,25 +376,16 @@ impl<'a> Snapshot<'a> {
     }
 
     fn row_at(&self, number: u32, position: u64, log: LogId) -> Result<Option<Found>, StoreError> {
-        let mut found = None;
-        each_segment(
-            &self.segments,
-            number,
-            position..position + 1,
-            |first, segment| {
-                for slot in slots(first, segment) {
-                    let slot = slot?;
-                    if slot.position == position {
-                        found = Found::of(&slot, log);
-                    }
-                    if slot.end() > position {
-                        break;
-                    }
-                }
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
-        Ok(found)
+        let Some((first, segment)) = segment_at(&self.segments, number, position)? else {
+            return Ok(None);
+        };
+        for slot in slots(first, segment.value()) {
+            let slot = slot?;
+            if slot.position == position {
+                return Ok(Found::of(&slot, log));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -444,14 +435,8 @@ pub(super) fn each_segment(
     if range.is_empty() {
         return Ok(());
     }
-    let (log_start, wanted) = (place_key(log, 0), place_key(log, range.start));
-    let before = segments
-        .range::<&[u8; PLACE_BYTES]>(&log_start..=&wanted)?
-        .next_back();
-    let start = match before {
-        Some(row) => *row?.0.value(),
-        None => wanted,
-    };
+    let before = segment_at(segments, log, range.start)?;
+    let start = place_key(log, before.map_or(range.start, |(first, _)| first));
     let end = place_key(log, range.end - 1);
     for row in segments.range::<&[u8; PLACE_BYTES]>(&start..=&end)? {
         let (key, value) = row?;
@@ -460,6 +445,21 @@ pub(super) fn each_segment(
         }
     }
     Ok(())
+}
+
+/// The last segment of a log that does not start behind a position: the only one that may hold it.
+pub(super) fn segment_at<'a>(
+    segments: &'a impl ReadableTable<&'static [u8; PLACE_BYTES], &'static [u8]>,
+    log: u32,
+    position: u64,
+) -> Result<Option<(u64, AccessGuard<'a, &'static [u8]>)>, StoreError> {
+    let (start, end) = (place_key(log, 0), place_key(log, position));
+    let last = segments
+        .range::<&[u8; PLACE_BYTES]>(&start..=&end)?
+        .next_back();
+    let Some(row) = last else { return Ok(None) };
+    let (key, value) = row?;
+    Ok(Some((place_of(key.value()).1, value)))
 }
 
 /// The last entry of the journal that is known to be in the index.

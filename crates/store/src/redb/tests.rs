@@ -4,6 +4,8 @@
 use std::ops::Deref;
 
 use super::*;
+use crate::batch::{SIDE_VALUE_BYTES_MAX, SideTable, SideWrite};
+use crate::conformance::{batch, full, log};
 use crate::inline;
 
 /// A store in a folder that goes with it.
@@ -55,6 +57,64 @@ fn threaded_store() -> Home {
 crate::conformance_tests!(inline_work, inline_store);
 crate::conformance_tests!(small_steps, eager_store);
 crate::conformance_tests!(threads, threaded_store);
+
+/// Runs jobs once the caller waits, so that batches queue up and the background works between their commits.
+fn later(job: Box<dyn FnOnce() + Send>) {
+    tokio::spawn(async { job() });
+}
+
+#[tokio::test]
+async fn commits_wait_while_the_queue_is_full() {
+    let home = open(Arc::new(later), |config| config.queue_bytes_max = 0);
+    let free = home.room.available_permits();
+    let batch = || {
+        let value = Some(vec![0; SIDE_VALUE_BYTES_MAX]);
+        let write = |key| SideWrite {
+            table: SideTable::new(0),
+            key: vec![key],
+            value: value.clone(),
+        };
+        Batch {
+            side: (0..12).map(write).collect(),
+            ..Batch::default()
+        }
+    };
+    let watch = async {
+        // Both commits were polled before this.
+        assert_eq!(
+            home.inner
+                .enqueue(|queue| assert_eq!(queue.batches.len(), 1)),
+            false
+        );
+        assert!(home.room.available_permits() < free / 2);
+    };
+    let (one, two, ()) = tokio::join!(home.commit(batch()), home.commit(batch()), watch);
+    assert_eq!(
+        (one, two),
+        (Ok(Committed::default()), Ok(Committed::default()))
+    );
+    assert_eq!(home.room.available_permits(), free);
+}
+
+#[tokio::test]
+async fn index_keys_in_memory_stay_below_their_bound() {
+    let home = open(Arc::new(later), |config| {
+        config.index_pending_max = 100;
+        config.index_step_keys = 1;
+        config.group_bytes_max = 1;
+    });
+    let log = log(1, 1);
+    for round in 0..40 {
+        let commit = |n: u64| home.commit(batch([full(log, round * 3 + n)]));
+        let (one, two, three) = tokio::join!(commit(0), commit(1), commit(2));
+        assert!(one.is_ok() && two.is_ok() && three.is_ok());
+        let pending = home
+            .inner
+            .with(|engine| Ok(engine.shared().overlay.len()))
+            .unwrap();
+        assert!(pending < 100, "{pending} keys");
+    }
+}
 
 mod damage;
 mod model;

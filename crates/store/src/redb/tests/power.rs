@@ -130,11 +130,6 @@ fn open_on(disk: &Disk) -> Result<RedbStore, StoreError> {
     RedbStore::open_backend(disk.clone(), config, Arc::new(later))
 }
 
-/// Runs jobs once the caller waits, so that batches queue up and the background works between their commits.
-fn later(job: Box<dyn FnOnce() + Send>) {
-    tokio::spawn(async { job() });
-}
-
 fn random_batch(random: &mut ChaCha8Rng) -> Batch {
     let mut below = |limit: u64| u64::from(random.next_u32()) % limit;
     let (of, start, count) = (below(LOGS.into()) as u8, below(POSITIONS), 1 + below(6));
