@@ -15,7 +15,14 @@ pub(crate) struct CommandLine {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// How results are written
-    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
     pub(crate) output: Format,
     /// Say more on standard error; twice for everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
@@ -281,7 +288,9 @@ mod tests {
             };
             assert_eq!(sync.direction(), direction);
         }
-        assert!(CommandLine::try_parse_from(["causality", "sync", "b", "--push", "--pull"]).is_err());
+        assert!(
+            CommandLine::try_parse_from(["causality", "sync", "b", "--push", "--pull"]).is_err()
+        );
     }
 
     #[test]

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter,
+};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 
@@ -39,19 +41,30 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Request, Self::Input, Self::InputEnd, Self::Reply, Self::Bytes, Self::Failed];
+    const ALL: [Self; 6] = [
+        Self::Request,
+        Self::Input,
+        Self::InputEnd,
+        Self::Reply,
+        Self::Bytes,
+        Self::Failed,
+    ];
 }
 
 /// Connects to the daemon of a home; `None` when there is none, also when one was killed and left its socket.
 pub(crate) async fn connect(home: &Home) -> Result<Option<UnixStream>, Failure> {
     let path = home.socket_path();
-    let Some(near) = Near::of(&path)? else { return Ok(None) };
+    let Some(near) = Near::of(&path)? else {
+        return Ok(None);
+    };
     match UnixStream::connect(near.path()).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Ok(None),
-            _ => Err(Failure::io(format_args!("the daemon at {}", path.display()), &error)),
+            _ => Err(Failure::io(
+                format_args!("the daemon at {}", path.display()),
+                &error,
+            )),
         },
     }
 }
@@ -111,7 +124,8 @@ impl Near {
         match fs::symlink_metadata(path) {
             Ok(_) => {
                 let near = Self::of_parent(path);
-                near.map(Some).map_err(|error| Failure::io(path.display(), &error))
+                near.map(Some)
+                    .map_err(|error| Failure::io(path.display(), &error))
             }
             Err(_) => Ok(None),
         }
@@ -122,10 +136,16 @@ impl Near {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         if path.as_os_str().as_bytes().len() <= PATH_BYTES_MAX {
-            return Ok(Self { path: path.to_owned(), link: None });
+            return Ok(Self {
+                path: path.to_owned(),
+                link: None,
+            });
         }
         let link = link_to(&parent.canonicalize()?)?;
-        Ok(Self { path: link.join(file), link: Some(link) })
+        Ok(Self {
+            path: link.join(file),
+            link: Some(link),
+        })
     }
 
     fn path(&self) -> &Path {
@@ -164,7 +184,9 @@ pub(crate) async fn call(
 ) -> Result<(), Failure> {
     let (reader, writer) = stream.into_split();
     let (mut reader, mut writer) = (BufReader::new(reader), BufWriter::new(writer));
-    write_json(&mut writer, Kind::Request, request).await.map_err(lost)?;
+    write_json(&mut writer, Kind::Request, request)
+        .await
+        .map_err(lost)?;
     writer.flush().await.map_err(lost)?;
     let answered = receive(&mut reader, replies);
     tokio::pin!(answered);
@@ -210,8 +232,11 @@ async fn receive(
 }
 
 fn lost(error: io::Error) -> Failure {
-    Failure::new(ExitCode::Other, format_args!("the daemon ended before the command did: {error}"))
-        .advise("look at what it said, and start it again with `causality serve`")
+    Failure::new(
+        ExitCode::Other,
+        format_args!("the daemon ended before the command did: {error}"),
+    )
+    .advise("look at what it said, and start it again with `causality serve`")
 }
 
 /// Whoever was to get the replies has gone; only this side sees the failure, if anybody.
@@ -310,7 +335,9 @@ async fn write_frame(
     payload: &[u8],
 ) -> io::Result<()> {
     let length = payload.len().saturating_add(1);
-    let fits = u32::try_from(length).ok().filter(|_| length <= FRAME_BYTES_MAX);
+    let fits = u32::try_from(length)
+        .ok()
+        .filter(|_| length <= FRAME_BYTES_MAX);
     let length = fits.ok_or_else(|| too_long(length))?;
     writer.write_all(&length.to_le_bytes()).await?;
     writer.write_all(&[kind as u8]).await?;
@@ -333,7 +360,9 @@ async fn read_frame(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<(Kind, 
 }
 
 fn too_long(length: usize) -> io::Error {
-    io::Error::other(format!("a frame of {length} bytes, the limit is {FRAME_BYTES_MAX}"))
+    io::Error::other(format!(
+        "a frame of {length} bytes, the limit is {FRAME_BYTES_MAX}"
+    ))
 }
 
 #[cfg(test)]
@@ -358,11 +387,22 @@ mod tests {
         let most = vec![7; FRAME_BYTES_MAX - 1];
         write_frame(&mut bytes, Kind::Bytes, &most).await.unwrap();
         assert_eq!(read_frame(&mut bytes.as_slice()).await.unwrap().1, most);
-        let above = write_frame(&mut Vec::new(), Kind::Bytes, &[most.as_slice(), b"x"].concat()).await;
+        let above = write_frame(
+            &mut Vec::new(),
+            Kind::Bytes,
+            &[most.as_slice(), b"x"].concat(),
+        )
+        .await;
         assert!(above.unwrap_err().to_string().contains("limit"));
         let length = u32::try_from(FRAME_BYTES_MAX + 1).unwrap();
         let head = [length.to_le_bytes().as_slice(), &[0]].concat();
-        assert!(read_frame(&mut head.as_slice()).await.unwrap_err().to_string().contains("limit"));
+        assert!(
+            read_frame(&mut head.as_slice())
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("limit")
+        );
         assert!(read_frame(&mut [1, 0, 0, 0, 99].as_slice()).await.is_err());
     }
 

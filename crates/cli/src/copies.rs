@@ -46,7 +46,11 @@ pub(crate) async fn backup(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     context.store.backup(file).await.map_err(exists)?;
-    done(replies, Summary::StoreCopied(copied(&context.home.store_path(), file, file)?)).await
+    done(
+        replies,
+        Summary::StoreCopied(copied(&context.home.store_path(), file, file)?),
+    )
+    .await
 }
 
 fn exists(error: StoreError) -> Failure {
@@ -65,7 +69,10 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
     File::open(from).map_err(|error| Failure::io(from.display(), &error))?;
     let store = home.store_path();
     let _open = lock(home)?;
-    let (beside, before) = (store.with_extension("restored"), store.with_file_name(BEFORE));
+    let (beside, before) = (
+        store.with_extension("restored"),
+        store.with_file_name(BEFORE),
+    );
     let failed = |error: io::Error| Failure::io(store.display(), &error);
     remove(&beside).map_err(failed)?;
     RedbStore::restore(from, &beside)?;
@@ -74,7 +81,9 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
         fs::rename(&store, &before).map_err(failed)?;
     }
     fs::rename(&beside, &store).map_err(failed)?;
-    File::open(home.dir()).and_then(|dir| dir.sync_all()).map_err(failed)?;
+    File::open(home.dir())
+        .and_then(|dir| dir.sync_all())
+        .map_err(failed)?;
     Ok(Summary::StoreCopied(summary))
 }
 

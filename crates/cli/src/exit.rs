@@ -68,7 +68,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(code: ExitCode, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string() }
+        Self {
+            code,
+            message: message.to_string(),
+        }
     }
 
     /// Arguments or input that make no sense.
@@ -114,9 +117,10 @@ impl From<NodeError> for Failure {
             NodeError::NoAddress { .. }
             | NodeError::Unreachable { .. }
             | NodeError::TimedOut { .. }
-            | NodeError::Session { error: SyncError::Closed | SyncError::Goodbye(_), .. } => {
-                ExitCode::Unreachable
-            }
+            | NodeError::Session {
+                error: SyncError::Closed | SyncError::Goodbye(_),
+                ..
+            } => ExitCode::Unreachable,
             // What a peer sent is not what was signed, or breaks the rules; nothing of it was taken.
             NodeError::Session { .. } => ExitCode::Integrity,
             NodeError::UnknownToPeer { .. } | NodeError::WrongPeer { .. } => ExitCode::Denied,
@@ -140,8 +144,15 @@ fn append_code(error: &AppendError) -> ExitCode {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Io { kind: io::ErrorKind::UnexpectedEof, .. } = error {
-            return Self::new(ExitCode::Integrity, "the store is damaged: its file ends early");
+        if let StoreError::Io {
+            kind: io::ErrorKind::UnexpectedEof,
+            ..
+        } = error
+        {
+            return Self::new(
+                ExitCode::Integrity,
+                "the store is damaged: its file ends early",
+            );
         }
         let code = match error {
             StoreError::Locked { .. } => ExitCode::Locked,
@@ -176,16 +187,29 @@ mod tests {
             (ExitCode::Locked, 9),
             (ExitCode::Interrupted, 130),
         ];
-        assert!(codes.into_iter().all(|(code, number)| code.number() == number));
+        assert!(
+            codes
+                .into_iter()
+                .all(|(code, number)| code.number() == number)
+        );
     }
 
     #[test]
     fn failures_of_a_node_have_the_code_of_their_cause() {
         let peer = || "b".to_owned();
-        let session = |error| NodeError::Session { peer: peer(), error };
+        let session = |error| NodeError::Session {
+            peer: peer(),
+            error,
+        };
         for (error, code) in [
-            (NodeError::FactNotFound(FactId::new([1; 32])), ExitCode::NotFound),
-            (NodeError::PeerNotFound(DomainId::new([1; 32])), ExitCode::NotFound),
+            (
+                NodeError::FactNotFound(FactId::new([1; 32])),
+                ExitCode::NotFound,
+            ),
+            (
+                NodeError::PeerNotFound(DomainId::new([1; 32])),
+                ExitCode::NotFound,
+            ),
             (NodeError::NoAddress { peer: peer() }, ExitCode::Unreachable),
             (NodeError::TimedOut { peer: peer() }, ExitCode::Unreachable),
             (NodeError::UnknownToPeer { peer: peer() }, ExitCode::Denied),
@@ -205,14 +229,26 @@ mod tests {
     #[test]
     fn failures_of_a_store_have_the_code_of_their_cause() {
         let path = || "store".into();
-        let io = |kind| StoreError::Io { kind, message: "x".into() };
+        let io = |kind| StoreError::Io {
+            kind,
+            message: "x".into(),
+        };
         for (error, code) in [
             (StoreError::Locked { path: path() }, ExitCode::Locked),
             (StoreError::NotAStore { path: path() }, ExitCode::Integrity),
-            (StoreError::Corrupt { what: "x".into() }, ExitCode::Integrity),
+            (
+                StoreError::Corrupt { what: "x".into() },
+                ExitCode::Integrity,
+            ),
             (io(io::ErrorKind::UnexpectedEof), ExitCode::Integrity),
             (io(io::ErrorKind::PermissionDenied), ExitCode::Other),
-            (StoreError::Newer { found: 9, supported: 1 }, ExitCode::Other),
+            (
+                StoreError::Newer {
+                    found: 9,
+                    supported: 1,
+                },
+                ExitCode::Other,
+            ),
         ] {
             assert_eq!(Failure::from(error).code, code);
         }

@@ -13,8 +13,7 @@ use crate::control::nobody_listens;
 use crate::exit::{ExitCode, Failure};
 use crate::home::{Config, Home, Peer};
 use crate::protocol::{
-    DigestLog, DigestSummary, Reply, Request, StatusLog, StatusPeer,
-    StatusSummary, Summary,
+    DigestLog, DigestSummary, Reply, Request, StatusLog, StatusPeer, StatusSummary, Summary,
 };
 use crate::{copies, export, facts, import, name, peers, synchronise};
 
@@ -44,8 +43,11 @@ pub(crate) enum Network {
 const DIAL_FROM: [&str; 2] = ["[::]:0", "0.0.0.0:0"];
 
 /// For a command that somebody waits for: a peer that has gone is given up sooner than by a daemon.
-const DIALLER_LIMITS: QuicLimits =
-    QuicLimits { idle_timeout_ms: 10_000, keep_alive_ms: 3_000, ..QuicLimits::STANDARD };
+const DIALLER_LIMITS: QuicLimits = QuicLimits {
+    idle_timeout_ms: 10_000,
+    keep_alive_ms: 3_000,
+    ..QuicLimits::STANDARD
+};
 
 impl Context {
     /// Opens the store of a home and starts a node on it.
@@ -76,7 +78,14 @@ impl Context {
             limits: Limits::STANDARD,
         })
         .await?;
-        Ok(Self { home, config, node, store, network, peers: Mutex::new(peers) })
+        Ok(Self {
+            home,
+            config,
+            node,
+            store,
+            network,
+            peers: Mutex::new(peers),
+        })
     }
 
     /// Ends the node and closes the store.
@@ -95,7 +104,11 @@ impl Context {
 
     /// The domain that a name or id means: this one, a peer, or any other by its id.
     pub(crate) async fn origin(&self, said: &str) -> Result<DomainId, Failure> {
-        name::origin((self.node.domain(), &self.config), &self.peers().await, said)
+        name::origin(
+            (self.node.domain(), &self.config),
+            &self.peers().await,
+            said,
+        )
     }
 
     /// What a domain is called here: this one, or a peer.
@@ -104,7 +117,10 @@ impl Context {
             return Some(self.config.name.clone());
         }
         let peers = self.peers().await;
-        peers.iter().find(|peer| peer.id == domain).map(|peer| peer.name.clone())
+        peers
+            .iter()
+            .find(|peer| peer.id == domain)
+            .map(|peer| peer.name.clone())
     }
 }
 
@@ -169,9 +185,12 @@ pub(crate) async fn handle(
     match request {
         Request::Status => status(context, replies).await,
         Request::PeerTicket { address } => peers::ticket(context, address, replies).await,
-        Request::PeerAdd { ticket, name, send, receive } => {
-            peers::add(context, &ticket, name, (send, receive), replies).await
-        }
+        Request::PeerAdd {
+            ticket,
+            name,
+            send,
+            receive,
+        } => peers::add(context, &ticket, name, (send, receive), replies).await,
         Request::PeerList => peers::list(context, replies).await,
         Request::PeerRemove { peer } => peers::remove(context, &peer, replies).await,
         Request::Import(options) => import::import(context, options, input, replies).await,
@@ -223,7 +242,10 @@ async fn status(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), 
         name: context.config.name.clone(),
         home: context.home.dir().display().to_string(),
         serving: listens,
-        listen: status.address.filter(|_| listens).unwrap_or_else(|| context.config.listen.clone()),
+        listen: status
+            .address
+            .filter(|_| listens)
+            .unwrap_or_else(|| context.config.listen.clone()),
         facts: logs.iter().map(|log| log.facts).sum(),
         logs,
         peers: status.peers.into_iter().map(peer).collect(),

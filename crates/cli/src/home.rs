@@ -81,7 +81,9 @@ impl Home {
         }
         let unknown = |_| Failure::usage("the home directory is unknown; name one with --home DIR");
         let base = etcetera::choose_base_strategy().map_err(unknown)?;
-        Ok(Self { dir: base.data_dir().join("causality") })
+        Ok(Self {
+            dir: base.data_dir().join("causality"),
+        })
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -95,12 +97,16 @@ impl Home {
                 ExitCode::Contradiction,
                 format_args!("{} is a home already", self.dir.display()),
             )
-            .advise("nothing was changed; for another domain name another directory with --home DIR"));
+            .advise(
+                "nothing was changed; for another domain name another directory with --home DIR",
+            ));
         }
         if fs::read_dir(&self.dir).is_ok_and(|mut entries| entries.next().is_some()) {
             let dir = self.dir.display();
-            return Err(Failure::usage(format_args!("{dir} is not empty and not a home"))
-                .advise("name a new directory with --home DIR"));
+            return Err(
+                Failure::usage(format_args!("{dir} is not empty and not a home"))
+                    .advise("name a new directory with --home DIR"),
+            );
         }
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.dir);
@@ -139,7 +145,10 @@ impl Home {
         let missing = || Failure::not_found(format_args!("{} is missing", path.display()));
         let config: Config = parse(&path, &self.read(&path)?.ok_or_else(missing)?)?;
         let wrong = |failure: Failure| {
-            Failure::new(ExitCode::Usage, format_args!("{}: {}", path.display(), failure.message))
+            Failure::new(
+                ExitCode::Usage,
+                format_args!("{}: {}", path.display(), failure.message),
+            )
         };
         name::check_domain_name(&config.name).map_err(wrong)?;
         name::check_address(&config.listen).map_err(wrong)?;
@@ -149,7 +158,10 @@ impl Home {
     /// Who is known, in the order in which they were added.
     pub(crate) fn peers(&self) -> Result<Vec<Peer>, Failure> {
         let path = self.dir.join(PEERS);
-        let file = self.read(&path)?.map(|bytes| parse::<PeersFile>(&path, &bytes)).transpose()?;
+        let file = self
+            .read(&path)?
+            .map(|bytes| parse::<PeersFile>(&path, &bytes))
+            .transpose()?;
         Ok(file.unwrap_or_default().peer)
     }
 
@@ -189,7 +201,10 @@ impl Home {
             Err(error) => return Err(failed(&error)),
         };
         if length > FILE_BYTES_MAX {
-            let what = format!("{} has {length} bytes, the limit is {FILE_BYTES_MAX}", path.display());
+            let what = format!(
+                "{} has {length} bytes, the limit is {FILE_BYTES_MAX}",
+                path.display()
+            );
             return Err(Failure::new(ExitCode::Integrity, what));
         }
         fs::read(path).map(Some).map_err(|error| failed(&error))
@@ -208,8 +223,20 @@ impl Home {
 
 impl From<Peer> for PeerConfig {
     fn from(peer: Peer) -> Self {
-        let Peer { name, id: domain, addresses, send, receive } = peer;
-        Self { domain, name, addresses, send, receive }
+        let Peer {
+            name,
+            id: domain,
+            addresses,
+            send,
+            receive,
+        } = peer;
+        Self {
+            domain,
+            name,
+            addresses,
+            send,
+            receive,
+        }
     }
 }
 
@@ -217,7 +244,11 @@ impl From<Peer> for PeerConfig {
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -232,7 +263,9 @@ fn warn_if_shared(path: &Path) {
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let path = path.display();
-        eprintln!("warning: others can read {path}, which holds this domain's secrets; run: chmod 600 {path}");
+        eprintln!(
+            "warning: others can read {path}, which holds this domain's secrets; run: chmod 600 {path}"
+        );
     }
 }
 
@@ -242,7 +275,10 @@ fn toml_of(value: &impl Serialize) -> Result<String, Failure> {
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
     let wrong = |error: String| {
-        Failure::new(ExitCode::Usage, format_args!("{}: {}", path.display(), error.trim_end()))
+        Failure::new(
+            ExitCode::Usage,
+            format_args!("{}: {}", path.display(), error.trim_end()),
+        )
     };
     let text = str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
     toml::from_str(text).map_err(|error| wrong(error.to_string()))
@@ -269,12 +305,17 @@ mod tests {
     }
 
     fn config() -> Config {
-        Config { name: "a".into(), listen: LISTEN.into() }
+        Config {
+            name: "a".into(),
+            listen: LISTEN.into(),
+        }
     }
 
     fn set_up() -> (TempDir, Home) {
         let folder = tempfile::tempdir().unwrap();
-        let home = Home { dir: folder.path().join("home") };
+        let home = Home {
+            dir: folder.path().join("home"),
+        };
         home.init(&keys(), &config()).unwrap();
         (folder, home)
     }
@@ -288,7 +329,10 @@ mod tests {
         let (_folder, home) = set_up();
         assert_eq!(home.config(), Ok(config()));
         assert_eq!(home.peers(), Ok(Vec::new()));
-        assert_eq!((mode_of(home.dir()), mode_of(&home.keys_path())), (0o700, 0o600));
+        assert_eq!(
+            (mode_of(home.dir()), mode_of(&home.keys_path())),
+            (0o700, 0o600)
+        );
         assert!(home.keys().is_ok());
     }
 
@@ -296,7 +340,10 @@ mod tests {
     fn a_home_is_set_up_once() {
         let (_folder, home) = set_up();
         let before = fs::read(home.keys_path()).unwrap();
-        assert_eq!(home.init(&keys(), &config()).unwrap_err().code, ExitCode::Contradiction);
+        assert_eq!(
+            home.init(&keys(), &config()).unwrap_err().code,
+            ExitCode::Contradiction
+        );
         assert_eq!(fs::read(home.keys_path()).unwrap(), before);
     }
 
@@ -304,8 +351,13 @@ mod tests {
     fn a_directory_with_something_else_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("letter"), "dear").unwrap();
-        let home = Home { dir: folder.path().to_owned() };
-        assert_eq!(home.init(&keys(), &config()).unwrap_err().code, ExitCode::Usage);
+        let home = Home {
+            dir: folder.path().to_owned(),
+        };
+        assert_eq!(
+            home.init(&keys(), &config()).unwrap_err().code,
+            ExitCode::Usage
+        );
         assert_eq!(home.keys().unwrap_err().code, ExitCode::NotFound);
     }
 
@@ -327,12 +379,17 @@ mod tests {
     #[test]
     fn files_that_are_not_understood_say_where() {
         let (_folder, home) = set_up();
-        for (file, text) in [(CONFIG, "name = 7"), (CONFIG, "name = \"a b\"\nlisten = \"a:1\""), (PEERS, "[[peer]]\nname = \"b\"")] {
+        for (file, text) in [
+            (CONFIG, "name = 7"),
+            (CONFIG, "name = \"a b\"\nlisten = \"a:1\""),
+            (PEERS, "[[peer]]\nname = \"b\""),
+        ] {
             fs::write(home.dir().join(file), text).unwrap();
             let failure = home.config().and(home.peers().map(drop)).unwrap_err();
             assert!(failure.message.contains(file), "{failure:?}");
             assert_eq!(failure.code, ExitCode::Usage);
-            home.write(CONFIG, toml_of(&config()).unwrap().as_bytes(), 0o644).unwrap();
+            home.write(CONFIG, toml_of(&config()).unwrap().as_bytes(), 0o644)
+                .unwrap();
         }
         let large = "#".repeat(usize::try_from(FILE_BYTES_MAX).unwrap());
         fs::write(home.dir().join(PEERS), &large).unwrap();

@@ -52,7 +52,10 @@ const INPUT_BYTES: usize = 1 << 18;
 fn main() -> process::ExitCode {
     let line = CommandLine::parse();
     start_log(&line);
-    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let ended = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => {
             let ended = runtime.block_on(run(line));
             // A thread may still wait for input that nobody needs any more.
@@ -81,12 +84,20 @@ fn start_log(line: &CommandLine) {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     log.with_ansi(io::stderr().is_terminal()).init();
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {
-    let CommandLine { home, output: format, timeout, command, .. } = line;
+    let CommandLine {
+        home,
+        output: format,
+        timeout,
+        command,
+        ..
+    } = line;
     let home = Home::at(home)?;
     let request = match command {
         Command::Init { name, listen } => return init(&home, format, Config { name, listen }),
@@ -96,12 +107,21 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Store(StoreCommand::Restore { file }) => {
             return output::show_summary(format, copies::restore(&home, &file)?);
         }
-        Command::Fact(FactCommand::Verify { proof: Some(file), .. }) => {
+        Command::Fact(FactCommand::Verify {
+            proof: Some(file), ..
+        }) => {
             return output::show_summary(format, verify_proof(&file)?);
         }
         Command::Fact(FactCommand::Import { file, skip_invalid }) => {
             let (source, options) = open_input(&file, skip_invalid, format)?;
-            return command_with(home, format, timeout, Request::Import(options), Some(source)).await;
+            return command_with(
+                home,
+                format,
+                timeout,
+                Request::Import(options),
+                Some(source),
+            )
+            .await;
         }
         command => request(command)?,
     };
@@ -113,9 +133,17 @@ fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Status => Request::Status,
         Command::Peer(PeerCommand::Ticket { address }) => Request::PeerTicket { address },
-        Command::Peer(PeerCommand::Add { ticket, name, send, receive }) => {
-            Request::PeerAdd { ticket, name, send, receive }
-        }
+        Command::Peer(PeerCommand::Add {
+            ticket,
+            name,
+            send,
+            receive,
+        }) => Request::PeerAdd {
+            ticket,
+            name,
+            send,
+            receive,
+        },
         Command::Peer(PeerCommand::List) => Request::PeerList,
         Command::Peer(PeerCommand::Remove { peer }) => Request::PeerRemove { peer },
         Command::Fact(FactCommand::Export(selection)) => Request::Export(selection.into()),
@@ -126,13 +154,16 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Fact(FactCommand::Prove { id }) => Request::FactProve { id },
         Command::Sync(sync) => {
             let direction = sync.direction();
-            Request::Sync { peer: sync.peer, direction }
+            Request::Sync {
+                peer: sync.peer,
+                direction,
+            }
         }
         Command::Digest { origin } => Request::Digest { origin },
         Command::Store(StoreCommand::Check) => Request::StoreCheck,
-        Command::Store(StoreCommand::Backup { file }) => {
-            Request::StoreBackup { file: absolute(&file)? }
-        }
+        Command::Store(StoreCommand::Backup { file }) => Request::StoreBackup {
+            file: absolute(&file)?,
+        },
         Command::Init { .. }
         | Command::Serve
         | Command::Store(StoreCommand::Restore { .. })
@@ -211,7 +242,11 @@ async fn command_with(
     request: Request,
     source: Option<Box<dyn Read + Send>>,
 ) -> Result<(), Failure> {
-    let unit = if source.is_some() { Unit::Bytes } else { Unit::Facts };
+    let unit = if source.is_some() {
+        Unit::Bytes
+    } else {
+        Unit::Facts
+    };
     let (replies, replies_out) = mpsc::channel(REPLY_QUEUE);
     let showing = std::thread::spawn(move || output::show(format, unit, replies_out));
     let executed = execute(home, request, source, timeout, replies).await;
@@ -236,7 +271,12 @@ async fn execute(
         drop((input, broken));
     }
     if let Some(daemon) = control::connect(&home).await? {
-        return bounded(control::call(daemon, &request, input_out, &replies), timeout, is_broken).await;
+        return bounded(
+            control::call(daemon, &request, input_out, &replies),
+            timeout,
+            is_broken,
+        )
+        .await;
     }
     let context = Context::open(home, request.network()).await?;
     let work = handle(&context, request, input_out, &replies);
@@ -276,7 +316,10 @@ async fn bounded(
             Some(timeout) => {
                 tokio::time::sleep(timeout).await;
                 let seconds = timeout.as_secs_f64();
-                Failure::new(ExitCode::Unreachable, format_args!("not done within {seconds} seconds"))
+                Failure::new(
+                    ExitCode::Unreachable,
+                    format_args!("not done within {seconds} seconds"),
+                )
             }
             None => std::future::pending().await,
         }

@@ -33,12 +33,21 @@ pub(crate) fn check_compartment(name: &str) -> Result<(), Failure> {
 
 /// `host:port`, where an IPv6 address stands in brackets.
 pub(crate) fn check_address(address: &str) -> Result<(), Failure> {
-    let parts = address.rsplit_once(':').filter(|_| address.len() <= ADDRESS_BYTES_MAX);
+    let parts = address
+        .rsplit_once(':')
+        .filter(|_| address.len() <= ADDRESS_BYTES_MAX);
     let host_is_one = |host: &str| {
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
         match inner {
             Some(inner) => inner.parse::<std::net::Ipv6Addr>().is_ok(),
-            None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || ".-_".contains(c)),
+            None => {
+                !host.is_empty()
+                    && host
+                        .chars()
+                        .all(|c| c.is_alphanumeric() || ".-_".contains(c))
+            }
         }
     };
     match parts {
@@ -51,10 +60,13 @@ pub(crate) fn check_address(address: &str) -> Result<(), Failure> {
 
 /// The peer that a name or id means.
 pub(crate) fn peer<'a>(peers: &'a [Peer], said: &str) -> Result<&'a Peer, Failure> {
-    let found = peers.iter().find(|peer| peer.name == said || peer.id.to_string() == said);
+    let found = peers
+        .iter()
+        .find(|peer| peer.name == said || peer.id.to_string() == said);
     found.ok_or_else(|| {
-        Failure::not_found(format_args!("no peer is called {said:?}"))
-            .advise("`causality peer list` shows who is known, `causality peer add TICKET` adds one")
+        Failure::not_found(format_args!("no peer is called {said:?}")).advise(
+            "`causality peer list` shows who is known, `causality peer add TICKET` adds one",
+        )
     })
 }
 
@@ -72,8 +84,9 @@ pub(crate) fn origin(
         return Ok(peer.id);
     }
     said.parse().map_err(|_| {
-        Failure::not_found(format_args!("no domain is called {said:?} here"))
-            .advise("give the name of this domain or of a peer, or an id as `causality digest` shows it")
+        Failure::not_found(format_args!("no domain is called {said:?} here")).advise(
+            "give the name of this domain or of a peer, or an id as `causality digest` shows it",
+        )
     })
 }
 
@@ -110,40 +123,85 @@ mod tests {
     }
 
     fn config() -> Config {
-        Config { name: "me".into(), listen: "127.0.0.1:1".into() }
+        Config {
+            name: "me".into(),
+            listen: "127.0.0.1:1".into(),
+        }
     }
 
     #[test]
     fn names_are_checked_at_their_limits() {
-        for name in ["a", "seismo.us.ci", "Zürich_2-b", &"x".repeat(NAME_BYTES_MAX)] {
+        for name in [
+            "a",
+            "seismo.us.ci",
+            "Zürich_2-b",
+            &"x".repeat(NAME_BYTES_MAX),
+        ] {
             assert_eq!(check_domain_name(name), Ok(()), "{name}");
         }
         for name in ["", "a b", "a/b", "a\n", &"x".repeat(NAME_BYTES_MAX + 1)] {
-            assert_eq!(check_domain_name(name).unwrap_err().code, ExitCode::Usage, "{name}");
+            assert_eq!(
+                check_domain_name(name).unwrap_err().code,
+                ExitCode::Usage,
+                "{name}"
+            );
         }
         assert_eq!(check_compartment("for partners"), Ok(()));
         for name in ["", "a\tb", &"x".repeat(NAME_BYTES_MAX + 1)] {
-            assert_eq!(check_compartment(name).unwrap_err().code, ExitCode::Usage, "{name}");
+            assert_eq!(
+                check_compartment(name).unwrap_err().code,
+                ExitCode::Usage,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn addresses_have_a_host_and_a_port() {
-        for address in ["127.0.0.1:4770", "[::1]:0", "example.org:65535", "localhost:1"] {
+        for address in [
+            "127.0.0.1:4770",
+            "[::1]:0",
+            "example.org:65535",
+            "localhost:1",
+        ] {
             assert_eq!(check_address(address), Ok(()), "{address}");
         }
-        for address in ["", "4770", ":1", "a:", "a:65536", "a:-1", "::1:5", "[x]:1", "a b:1", "http://a:1"] {
-            assert_eq!(check_address(address).unwrap_err().code, ExitCode::Usage, "{address}");
+        for address in [
+            "",
+            "4770",
+            ":1",
+            "a:",
+            "a:65536",
+            "a:-1",
+            "::1:5",
+            "[x]:1",
+            "a b:1",
+            "http://a:1",
+        ] {
+            assert_eq!(
+                check_address(address).unwrap_err().code,
+                ExitCode::Usage,
+                "{address}"
+            );
         }
     }
 
     #[test]
     fn a_domain_is_meant_by_its_name_or_its_id() {
-        let (own, peers) = ((DomainId::new([9; 32]), &config()), [peer_of("b", 1), peer_of("c", 2)]);
+        let (own, peers) = (
+            (DomainId::new([9; 32]), &config()),
+            [peer_of("b", 1), peer_of("c", 2)],
+        );
         assert_eq!(origin(own, &peers, "me"), Ok(DomainId::new([9; 32])));
         assert_eq!(origin(own, &peers, "c"), Ok(DomainId::new([2; 32])));
-        assert_eq!(origin(own, &peers, &"05".repeat(32)), Ok(DomainId::new([5; 32])));
-        assert_eq!(origin(own, &peers, "nobody").unwrap_err().code, ExitCode::NotFound);
+        assert_eq!(
+            origin(own, &peers, &"05".repeat(32)),
+            Ok(DomainId::new([5; 32]))
+        );
+        assert_eq!(
+            origin(own, &peers, "nobody").unwrap_err().code,
+            ExitCode::NotFound
+        );
         assert_eq!(peer(&peers, "b").unwrap().id, DomainId::new([1; 32]));
         assert_eq!(peer(&peers, &"02".repeat(32)).unwrap().name, "c");
         assert_eq!(peer(&peers, "me").unwrap_err().code, ExitCode::NotFound);

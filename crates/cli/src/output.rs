@@ -26,13 +26,21 @@ pub(crate) fn show(
     unit: Unit,
     replies: mpsc::Receiver<Reply>,
 ) -> Result<(), Failure> {
-    Output::new(format, unit, BufWriter::with_capacity(1 << 16, io::stdout().lock())).run(replies)
+    Output::new(
+        format,
+        unit,
+        BufWriter::with_capacity(1 << 16, io::stdout().lock()),
+    )
+    .run(replies)
 }
 
 /// Shows one result.
 pub(crate) fn show_summary(format: Format, summary: Summary) -> Result<(), Failure> {
     let mut output = Output::new(format, Unit::Facts, io::stdout().lock());
-    output.reply(Reply::Done(summary)).and_then(|()| output.finish()).map_err(written)
+    output
+        .reply(Reply::Done(summary))
+        .and_then(|()| output.finish())
+        .map_err(written)
 }
 
 /// Says a failure.
@@ -65,7 +73,15 @@ impl Output<BufWriter<StdoutLock<'_>>> {
 
 impl<W: Write> Output<W> {
     fn new(format: Format, unit: Unit, out: W) -> Self {
-        Self { format, unit, out, bar: None, members: 0, rows: Vec::new(), has_header: false }
+        Self {
+            format,
+            unit,
+            out,
+            bar: None,
+            members: 0,
+            rows: Vec::new(),
+            has_header: false,
+        }
     }
 
     fn reply(&mut self, reply: Reply) -> io::Result<()> {
@@ -105,7 +121,11 @@ impl<W: Write> Output<W> {
             }
             Format::Table => {
                 self.rows.push(item);
-                if self.rows.len() >= TABLE_ROWS { self.lay_out() } else { Ok(()) }
+                if self.rows.len() >= TABLE_ROWS {
+                    self.lay_out()
+                } else {
+                    Ok(())
+                }
             }
         }
     }
@@ -124,7 +144,9 @@ impl<W: Write> Output<W> {
     }
 
     fn lay_out(&mut self) -> io::Result<()> {
-        let Some(first) = self.rows.first() else { return Ok(()) };
+        let Some(first) = self.rows.first() else {
+            return Ok(());
+        };
         let header = (!self.has_header).then(|| first.headers());
         let text = table(header, self.rows.iter().map(Item::cells));
         self.has_header = true;
@@ -174,7 +196,9 @@ pub(crate) fn table(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
     if let Some(header) = header {
         table.set_header(header.iter().copied());
     }
@@ -182,7 +206,13 @@ pub(crate) fn table(
         table.add_row(row);
     }
     // The layout starts each line with the padding of the first column.
-    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n");
+    let lines = table.lines().map(|line| {
+        line.strip_prefix(' ')
+            .unwrap_or(&line)
+            .trim_end()
+            .to_owned()
+            + "\n"
+    });
     lines.collect()
 }
 
@@ -202,7 +232,10 @@ mod tests {
     fn shown(format: Format, replies: &[Reply]) -> String {
         let mut out = Vec::new();
         let mut output = Output::new(format, Unit::Facts, &mut out);
-        replies.iter().try_for_each(|reply| output.reply(reply.clone())).unwrap();
+        replies
+            .iter()
+            .try_for_each(|reply| output.reply(reply.clone()))
+            .unwrap();
         output.finish().unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -219,7 +252,10 @@ mod tests {
 
     fn names(text: &str) -> Vec<String> {
         let values: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
-        values.iter().map(|value| value["name"].as_str().unwrap().to_owned()).collect()
+        values
+            .iter()
+            .map(|value| value["name"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -228,7 +264,10 @@ mod tests {
         assert_eq!(names(&shown(Format::Json, &all)), ["a", "b"]);
         assert_eq!(shown(Format::Jsonl, &all).lines().count(), 2);
         let table = shown(Format::Table, &all);
-        assert!(table.starts_with("NAME") && table.lines().count() == 3, "{table}");
+        assert!(
+            table.starts_with("NAME") && table.lines().count() == 3,
+            "{table}"
+        );
     }
 
     #[test]
@@ -250,8 +289,16 @@ mod tests {
 
     #[test]
     fn news_on_the_way_is_for_json_lines_only() {
-        let moved = Reply::Item(Item::Moved(MovedItem { facts_sent: 1, facts_received: 2 }));
-        let summary = ImportSummary { lines: 1, added: 1, known: 0, skipped: 0 };
+        let moved = Reply::Item(Item::Moved(MovedItem {
+            facts_sent: 1,
+            facts_received: 2,
+        }));
+        let summary = ImportSummary {
+            lines: 1,
+            added: 1,
+            known: 0,
+            skipped: 0,
+        };
         let all = [moved, Reply::Done(Summary::Imported(summary))];
         assert_eq!(shown(Format::Jsonl, &all).lines().count(), 2);
         assert_eq!(shown(Format::Json, &all).lines().count(), 1);
@@ -263,7 +310,9 @@ mod tests {
         let all = [Reply::Bytes(vec![0, 255]), Reply::Done(Summary::Nothing)];
         let mut out = Vec::new();
         let mut output = Output::new(Format::Json, Unit::Facts, &mut out);
-        all.into_iter().try_for_each(|reply| output.reply(reply)).unwrap();
+        all.into_iter()
+            .try_for_each(|reply| output.reply(reply))
+            .unwrap();
         output.finish().unwrap();
         assert_eq!(out, [0, 255]);
     }

@@ -24,7 +24,11 @@ pub(crate) async fn ticket(
                     called but cannot call; name an address with --address HOST:PORT";
         send(replies, Reply::Note(note.to_owned())).await?;
     }
-    send(replies, Reply::Bytes(format!("{}\n", ticket.to_text()).into_bytes())).await?;
+    send(
+        replies,
+        Reply::Bytes(format!("{}\n", ticket.to_text()).into_bytes()),
+    )
+    .await?;
     done(replies, Summary::Nothing).await
 }
 
@@ -48,7 +52,9 @@ pub(crate) fn own_ticket(context: &Context, address: Option<String>) -> Result<T
 
 /// Neither the wildcard nor a port that the system is to choose.
 fn can_be_dialled(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else { return false };
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return false;
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     port != "0" && !host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
 }
@@ -68,10 +74,18 @@ pub(crate) async fn add(
     }
     let name = name.unwrap_or(ticket.name);
     name::check_domain_name(&name)?;
-    send.iter().chain(&receive).try_for_each(|compartment| name::check_compartment(compartment))?;
+    send.iter()
+        .chain(&receive)
+        .try_for_each(|compartment| name::check_compartment(compartment))?;
     let mut peers = context.peers().await;
     name::check_free(&context.config, &peers, (&name, ticket.domain))?;
-    let peer = Peer { name, id: ticket.domain, addresses: ticket.addresses, send, receive };
+    let peer = Peer {
+        name,
+        id: ticket.domain,
+        addresses: ticket.addresses,
+        send,
+        receive,
+    };
     let item = PeerItem::from(&peer);
     let mut changed = peers.clone();
     match changed.iter_mut().find(|known| known.id == peer.id) {
@@ -99,7 +113,11 @@ pub(crate) async fn remove(
 ) -> Result<(), Failure> {
     let mut peers = context.peers().await;
     let peer = name::peer(&peers, said)?.clone();
-    let changed = peers.iter().filter(|known| known.id != peer.id).cloned().collect();
+    let changed = peers
+        .iter()
+        .filter(|known| known.id != peer.id)
+        .cloned()
+        .collect();
     replace(context, &mut peers, changed).await?;
     done(replies, Summary::PeerRemoved(PeerItem::from(&peer))).await
 }
@@ -120,8 +138,20 @@ async fn replace(
 
 impl From<&Peer> for PeerItem {
     fn from(peer: &Peer) -> Self {
-        let Peer { name, id, addresses, send, receive } = peer.clone();
-        Self { name, id: id.to_string(), addresses, send, receive }
+        let Peer {
+            name,
+            id,
+            addresses,
+            send,
+            receive,
+        } = peer.clone();
+        Self {
+            name,
+            id: id.to_string(),
+            addresses,
+            send,
+            receive,
+        }
     }
 }
 

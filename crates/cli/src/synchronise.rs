@@ -23,15 +23,21 @@ pub(crate) async fn sync(
     };
     let mut last = None;
     let progress = |report: &causality_node::SyncReport| {
-        let moved =
-            MovedItem { facts_sent: report.facts_sent, facts_received: report.facts_received };
+        let moved = MovedItem {
+            facts_sent: report.facts_sent,
+            facts_received: report.facts_received,
+        };
         if last.as_ref() != Some(&moved) {
             last = Some(moved.clone());
             // The numbers are cumulative: when the queue is full, the next report says it all.
             let _ = replies.try_send(Reply::Item(Item::Moved(moved)));
         }
     };
-    let synced = context.node.synchronizer().sync(peer, direction.into(), progress).await;
+    let synced = context
+        .node
+        .synchronizer()
+        .sync(peer, direction.into(), progress)
+        .await;
     let report = synced.map_err(|error| explain(context, &name, error))?;
     let summary = SyncSummary {
         facts_sent: report.facts_sent,
@@ -48,7 +54,10 @@ pub(crate) async fn sync(
 fn explain(context: &Context, peer: &str, error: NodeError) -> Failure {
     let unknown = matches!(error, NodeError::UnknownToPeer { .. });
     let wrong = matches!(error, NodeError::WrongPeer { .. });
-    let unreachable = matches!(error, NodeError::Unreachable { .. } | NodeError::TimedOut { .. });
+    let unreachable = matches!(
+        error,
+        NodeError::Unreachable { .. } | NodeError::TimedOut { .. }
+    );
     let no_address = matches!(error, NodeError::NoAddress { .. });
     let failure = Failure::from(error);
     match own_ticket(context, None) {

@@ -34,7 +34,15 @@ impl Item {
     pub(crate) fn headers(&self) -> &'static [&'static str] {
         match self {
             Self::Peer(_) => &["NAME", "ID", "ADDRESSES", "SEND", "RECEIVE"],
-            Self::Fact(_) => &["ID", "ORIGIN", "TYPE", "RESOURCE", "VALID FROM", "VALID UNTIL", "COMPARTMENT"],
+            Self::Fact(_) => &[
+                "ID",
+                "ORIGIN",
+                "TYPE",
+                "RESOURCE",
+                "VALID FROM",
+                "VALID UNTIL",
+                "COMPARTMENT",
+            ],
             Self::Imported(_) | Self::Moved(_) => &[],
         }
     }
@@ -97,7 +105,11 @@ impl Summary {
         match self {
             Self::List | Self::Nothing => String::new(),
             Self::Initialised(summary) => initialised(summary),
-            Self::Ready(ReadySummary { id, name, listening }) => {
+            Self::Ready(ReadySummary {
+                id,
+                name,
+                listening,
+            }) => {
                 format!("listening on {listening} as {name} {id}\n")
             }
             Self::Status(summary) => status(summary),
@@ -123,7 +135,13 @@ fn json(value: &impl Serialize) -> serde_json::Result<String> {
 }
 
 fn initialised(summary: &InitSummary) -> String {
-    let InitSummary { id, name, home, listen, keys } = summary;
+    let InitSummary {
+        id,
+        name,
+        home,
+        listen,
+        keys,
+    } = summary;
     format!(
         "{name} is set up in {home}\n\n  id      {id}\n  listen  {listen}\n\n\
          Back up {keys} now, to a place that only you can read. Whoever has this file can speak for {name};\n\
@@ -132,17 +150,41 @@ fn initialised(summary: &InitSummary) -> String {
 }
 
 fn status(summary: &StatusSummary) -> String {
-    let StatusSummary { id, name, home, serving, listen, facts, logs, peers } = summary;
-    let daemon = if *serving { "listening on" } else { "not running; would listen on" };
+    let StatusSummary {
+        id,
+        name,
+        home,
+        serving,
+        listen,
+        facts,
+        logs,
+        peers,
+    } = summary;
+    let daemon = if *serving {
+        "listening on"
+    } else {
+        "not running; would listen on"
+    };
     let mut text =
         format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
     if !logs.is_empty() {
         let rows = logs.iter().map(|log| {
-            let origin = log.origin_name.clone().unwrap_or_else(|| short(&log.origin));
-            vec![origin, log.compartment.clone(), short(&log.lane), log.facts.to_string()]
+            let origin = log
+                .origin_name
+                .clone()
+                .unwrap_or_else(|| short(&log.origin));
+            vec![
+                origin,
+                log.compartment.clone(),
+                short(&log.lane),
+                log.facts.to_string(),
+            ]
         });
         text.push('\n');
-        text.push_str(&table(Some(&["ORIGIN", "COMPARTMENT", "LANE", "FACTS"]), rows));
+        text.push_str(&table(
+            Some(&["ORIGIN", "COMPARTMENT", "LANE", "FACTS"]),
+            rows,
+        ));
     }
     if !peers.is_empty() {
         let rows = peers.iter().map(|peer| {
@@ -156,7 +198,13 @@ fn status(summary: &StatusSummary) -> String {
 }
 
 fn peer_added(peer: &PeerItem) -> String {
-    let PeerItem { name, id, send, receive, .. } = peer;
+    let PeerItem {
+        name,
+        id,
+        send,
+        receive,
+        ..
+    } = peer;
     let way = |compartments: &[String]| match compartments {
         [] => "nothing".to_owned(),
         some => list(some),
@@ -166,7 +214,12 @@ fn peer_added(peer: &PeerItem) -> String {
 }
 
 fn imported(summary: &ImportSummary) -> String {
-    let ImportSummary { lines, added, known, skipped } = summary;
+    let ImportSummary {
+        lines,
+        added,
+        known,
+        skipped,
+    } = summary;
     let mut text = format!("{added} facts added");
     if *known > 0 {
         let _ = write!(text, ", {known} were there already");
@@ -178,20 +231,43 @@ fn imported(summary: &ImportSummary) -> String {
 }
 
 fn verified(summary: &VerifySummary) -> String {
-    let VerifySummary { logs, facts, fact, findings } = summary;
+    let VerifySummary {
+        logs,
+        facts,
+        fact,
+        findings,
+    } = summary;
     if let Some(fact) = fact {
-        let FactItem { id, origin, fact_type, resource, .. } = fact;
-        return format!("{resource} is as its origin signed it\n  id      {id}\n  type    {fact_type}\n  origin  {origin}\n");
+        let FactItem {
+            id,
+            origin,
+            fact_type,
+            resource,
+            ..
+        } = fact;
+        return format!(
+            "{resource} is as its origin signed it\n  id      {id}\n  type    {fact_type}\n  origin  {origin}\n"
+        );
     }
     if findings.is_empty() {
         return format!("{facts} facts in {logs} logs are as their origins signed them\n");
     }
-    findings.iter().map(|finding| format!("{finding}\n")).collect()
+    findings
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect()
 }
 
 fn synced(summary: &SyncSummary) -> String {
-    let SyncSummary { facts_sent, facts_received, bytes_sent, bytes_received, round_trips, duration_ms, .. } =
-        summary;
+    let SyncSummary {
+        facts_sent,
+        facts_received,
+        bytes_sent,
+        bytes_received,
+        round_trips,
+        duration_ms,
+        ..
+    } = summary;
     format!(
         "{facts_sent} facts sent, {facts_received} received; {bytes_sent} bytes sent, {bytes_received} received, \
          {round_trips} round trips, {duration_ms:.1} ms\n"
@@ -210,21 +286,42 @@ fn digest(summary: &DigestSummary) -> String {
             short(&log.held_digest),
         ]
     });
-    let header = ["ORIGIN", "COMPARTMENT", "LANE", "SIZE", "ROOT", "HELD", "HELD DIGEST"];
+    let header = [
+        "ORIGIN",
+        "COMPARTMENT",
+        "LANE",
+        "SIZE",
+        "ROOT",
+        "HELD",
+        "HELD DIGEST",
+    ];
     format!("{}digest {}\n", table(Some(&header), rows), summary.digest)
 }
 
 fn checked(summary: &CheckSummary) -> String {
-    let CheckSummary { rows, segments, findings, finding_count, .. } = summary;
+    let CheckSummary {
+        rows,
+        segments,
+        findings,
+        finding_count,
+        ..
+    } = summary;
     if *finding_count == 0 {
         return format!("{rows} facts in {segments} segments are sound\n");
     }
-    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    let lines: String = findings
+        .iter()
+        .map(|finding| format!("{finding}\n"))
+        .collect();
     format!("{lines}{finding_count} findings\n")
 }
 
 fn list(words: &[String]) -> String {
-    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 fn short(id: &str) -> String {
@@ -275,12 +372,16 @@ mod tests {
         Summary::Status(StatusSummary {
             id: id("a"),
             name: "a".into(),
-            home: "/home/a".into(),
+            home: "/srv/a".into(),
             serving: true,
             listen: "127.0.0.1:4771".into(),
             facts: 7,
             logs: vec![log],
-            peers: vec![StatusPeer { name: "b".into(), id: id("b"), connected }],
+            peers: vec![StatusPeer {
+                name: "b".into(),
+                id: id("b"),
+                connected,
+            }],
         })
     }
 
@@ -304,9 +405,16 @@ mod tests {
     fn the_keys_of_items_are_those_that_are_documented() {
         let keys = |item: Item| item.json().unwrap();
         assert_snapshot!(keys(Item::Peer(peer())), @r#"{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","addresses":["127.0.0.1:4772"],"send":["public"],"receive":[]}"#);
-        let imported = ImportedItem { id: "a".into(), line: 3, known: false };
+        let imported = ImportedItem {
+            id: "a".into(),
+            line: 3,
+            known: false,
+        };
         assert_snapshot!(keys(Item::Imported(imported)), @r#"{"id":"a","line":3,"known":false}"#);
-        let so_far = MovedItem { facts_sent: 2, facts_received: 1 };
+        let so_far = MovedItem {
+            facts_sent: 2,
+            facts_received: 1,
+        };
         assert_snapshot!(keys(Item::Moved(so_far)), @r#"{"facts_sent":2,"facts_received":1}"#);
     }
 
@@ -321,17 +429,39 @@ mod tests {
             keys: "/h/keys".into(),
         };
         assert_snapshot!(json(&Summary::Initialised(new)), @r#"{"id":"a","name":"n","home":"/h","listen":"l:1","keys":"/h/keys"}"#);
-        let ready = ReadySummary { id, name, listening: "l:1".into() };
+        let ready = ReadySummary {
+            id,
+            name,
+            listening: "l:1".into(),
+        };
         assert_snapshot!(json(&Summary::Ready(ready)), @r#"{"id":"a","name":"n","listening":"l:1"}"#);
-        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/home/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
-        let import = ImportSummary { lines: 4, added: 2, known: 1, skipped: 1 };
+        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/srv/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
+        let import = ImportSummary {
+            lines: 4,
+            added: 2,
+            known: 1,
+            skipped: 1,
+        };
         assert_snapshot!(json(&Summary::Imported(import)), @r#"{"lines":4,"added":2,"known":1,"skipped":1}"#);
         assert_snapshot!(json(&moved()), @r#"{"facts_sent":3,"facts_received":1,"bytes_sent":500,"bytes_received":100,"mtu_probe_bytes":50,"round_trips":2,"duration_ms":1.5}"#);
-        let digest = DigestSummary { logs: vec![log()], digest: "d".into() };
+        let digest = DigestSummary {
+            logs: vec![log()],
+            digest: "d".into(),
+        };
         assert_snapshot!(json(&Summary::Digest(digest)), @r#"{"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","compartment":"public","lane":"11111111111111111111111111111111","size":7,"root":"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc","held":7,"held_digest":"22222222222222222222222222222222"}],"digest":"d"}"#);
-        let check = CheckSummary { rows: 7, withheld: 0, segments: 1, findings: Vec::new(), finding_count: 0 };
+        let check = CheckSummary {
+            rows: 7,
+            withheld: 0,
+            segments: 1,
+            findings: Vec::new(),
+            finding_count: 0,
+        };
         assert_snapshot!(json(&Summary::StoreChecked(check)), @r#"{"rows":7,"withheld":0,"segments":1,"findings":[],"finding_count":0}"#);
-        let copy = CopySummary { from: "x".into(), to: "y".into(), bytes: 9 };
+        let copy = CopySummary {
+            from: "x".into(),
+            to: "y".into(),
+            bytes: 9,
+        };
         assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9}"#);
     }
 
@@ -339,7 +469,7 @@ mod tests {
     fn people_read_lines_and_tables() {
         assert_snapshot!(home().text(), @r"
         a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
-          home    /home/a
+          home    /srv/a
           daemon  listening on 127.0.0.1:4771
           facts   7
 

@@ -58,7 +58,10 @@ impl Ticket {
     /// The string.
     pub(crate) fn to_text(&self) -> String {
         let mut to = Encoder::new();
-        to.u8(VERSION).raw(self.domain.as_ref()).string(&self.name).length(self.addresses.len());
+        to.u8(VERSION)
+            .raw(self.domain.as_ref())
+            .string(&self.name)
+            .length(self.addresses.len());
         for address in &self.addresses {
             to.string(address);
         }
@@ -69,11 +72,21 @@ impl Ticket {
 
     /// Reads the string; white space anywhere, as terminals add it, does not matter.
     pub(crate) fn parse(text: &str) -> Result<Self, TicketError> {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).take(TEXT_BYTES_MAX).collect();
+        let text: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .take(TEXT_BYTES_MAX)
+            .collect();
         let Some(body) = text.strip_prefix(PREFIX) else {
-            let other_format = text.strip_prefix("causality").and_then(|rest| rest.chars().next());
+            let other_format = text
+                .strip_prefix("causality")
+                .and_then(|rest| rest.chars().next());
             let newer = other_format.is_some_and(|digit| ('2'..='9').contains(&digit));
-            return Err(if newer { TicketError::Newer } else { TicketError::Prefix });
+            return Err(if newer {
+                TicketError::Newer
+            } else {
+                TicketError::Prefix
+            });
         };
         let bytes = decode_base32(body)?;
         let (body, check) = bytes
@@ -83,7 +96,11 @@ impl Ticket {
             .ok_or(TicketError::Truncated)?;
         if check != check_digits(body) {
             // Whether something is missing or mistyped only the lengths inside can tell, as far as they can be trusted.
-            return Err(if ends_early(&bytes) { TicketError::Truncated } else { TicketError::Checksum });
+            return Err(if ends_early(&bytes) {
+                TicketError::Truncated
+            } else {
+                TicketError::Checksum
+            });
         }
         if body.first() != Some(&VERSION) {
             return Err(TicketError::Newer);
@@ -98,15 +115,25 @@ impl Ticket {
         let domain = DomainId::decode(from)?;
         let name = from.string("name", name::NAME_BYTES_MAX)?.to_owned();
         let count = from.length("number of addresses", ADDRESSES_MAX)?;
-        let address = |_| from.string("address", name::ADDRESS_BYTES_MAX).map(str::to_owned);
+        let address = |_| {
+            from.string("address", name::ADDRESS_BYTES_MAX)
+                .map(str::to_owned)
+        };
         let addresses = (0..count).map(address).collect::<Result<_, _>>()?;
-        Ok(Self { domain, name, addresses })
+        Ok(Self {
+            domain,
+            name,
+            addresses,
+        })
     }
 
     fn checked(self) -> Result<Self, TicketError> {
         let malformed = |failure: Failure| TicketError::Malformed(failure.message);
         name::check_domain_name(&self.name).map_err(malformed)?;
-        self.addresses.iter().try_for_each(|a| name::check_address(a)).map_err(malformed)?;
+        self.addresses
+            .iter()
+            .try_for_each(|a| name::check_address(a))
+            .map_err(malformed)?;
         Ok(self)
     }
 }
@@ -120,15 +147,23 @@ fn ends_early(bytes: &[u8]) -> bool {
 }
 
 fn decode_base32(text: &str) -> Result<Vec<u8>, TicketError> {
-    BASE32.decode(text.as_bytes()).map_err(|error| match error.kind {
-        DecodeKind::Symbol => {
-            let at = error.position;
-            let character = text.get(at..).and_then(|rest| rest.chars().next()).unwrap_or('?');
-            TicketError::Character { at: PREFIX.len() + at + 1, character }
-        }
-        DecodeKind::Length => TicketError::Truncated,
-        _ => TicketError::Checksum,
-    })
+    BASE32
+        .decode(text.as_bytes())
+        .map_err(|error| match error.kind {
+            DecodeKind::Symbol => {
+                let at = error.position;
+                let character = text
+                    .get(at..)
+                    .and_then(|rest| rest.chars().next())
+                    .unwrap_or('?');
+                TicketError::Character {
+                    at: PREFIX.len() + at + 1,
+                    character,
+                }
+            }
+            DecodeKind::Length => TicketError::Truncated,
+            _ => TicketError::Checksum,
+        })
 }
 
 fn check_digits(body: &[u8]) -> [u8; CHECK_BYTES] {
@@ -138,8 +173,12 @@ fn check_digits(body: &[u8]) -> [u8; CHECK_BYTES] {
 
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut specification = Specification::new();
-    specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
-    specification.encoding().expect("32 different symbols are an encoding")
+    specification
+        .symbols
+        .push_str("abcdefghijklmnopqrstuvwxyz234567");
+    specification
+        .encoding()
+        .expect("32 different symbols are an encoding")
 });
 
 #[cfg(test)]
@@ -162,11 +201,21 @@ mod tests {
     #[test]
     fn a_ticket_survives_its_text_and_the_terminal() {
         let text = ticket().to_text();
-        assert!(text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()), "{text}");
+        assert!(
+            text.chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()),
+            "{text}"
+        );
         assert_eq!(Ticket::parse(&text), Ok(ticket()));
         let (start, end) = text.split_at(40);
-        assert_eq!(Ticket::parse(&format!("  {start}\n  {end}\n")), Ok(ticket()));
-        let bare = Ticket { addresses: Vec::new(), ..ticket() };
+        assert_eq!(
+            Ticket::parse(&format!("  {start}\n  {end}\n")),
+            Ok(ticket())
+        );
+        let bare = Ticket {
+            addresses: Vec::new(),
+            ..ticket()
+        };
         assert_eq!(Ticket::parse(&bare.to_text()), Ok(bare));
     }
 
@@ -191,9 +240,15 @@ mod tests {
         let text = ticket().to_text();
         for length in PREFIX.len()..text.len() {
             let error = Ticket::parse(&text[..length]).unwrap_err();
-            assert!(matches!(error, TicketError::Truncated | TicketError::Checksum), "{length}: {error}");
+            assert!(
+                matches!(error, TicketError::Truncated | TicketError::Checksum),
+                "{length}: {error}"
+            );
         }
-        assert_eq!(Ticket::parse(&text[..text.len() / 2]), Err(TicketError::Truncated));
+        assert_eq!(
+            Ticket::parse(&text[..text.len() / 2]),
+            Err(TicketError::Truncated)
+        );
         assert_eq!(Ticket::parse(PREFIX), Err(TicketError::Truncated));
     }
 
@@ -202,11 +257,23 @@ mod tests {
         let text = ticket().to_text();
         assert_eq!(Ticket::parse(""), Err(TicketError::Prefix));
         assert_eq!(Ticket::parse(&text[1..]), Err(TicketError::Prefix));
-        assert_eq!(Ticket::parse(&text.replacen('1', "2", 1)), Err(TicketError::Newer));
+        assert_eq!(
+            Ticket::parse(&text.replacen('1', "2", 1)),
+            Err(TicketError::Newer)
+        );
         assert_eq!(Ticket::parse(&text_of(&[1, 2, 3])), Err(TicketError::Newer));
         let bad = format!("{PREFIX}a1");
-        assert_eq!(Ticket::parse(&bad), Err(TicketError::Character { at: 12, character: '1' }));
-        assert!(matches!(Ticket::parse(&text_of(&[0, 1])), Err(TicketError::Malformed(_))));
+        assert_eq!(
+            Ticket::parse(&bad),
+            Err(TicketError::Character {
+                at: 12,
+                character: '1'
+            })
+        );
+        assert!(matches!(
+            Ticket::parse(&text_of(&[0, 1])),
+            Err(TicketError::Malformed(_))
+        ));
     }
 
     #[test]
@@ -218,10 +285,23 @@ mod tests {
         let most = with(ADDRESSES_MAX, name::ADDRESS_BYTES_MAX - 2);
         assert_eq!(Ticket::parse(&most.to_text()), Ok(most));
         let more = with(ADDRESSES_MAX + 1, 5).to_text();
-        assert!(matches!(Ticket::parse(&more), Err(TicketError::Malformed(_))));
+        assert!(matches!(
+            Ticket::parse(&more),
+            Err(TicketError::Malformed(_))
+        ));
         let longer = with(1, name::ADDRESS_BYTES_MAX - 1).to_text();
-        assert!(matches!(Ticket::parse(&longer), Err(TicketError::Malformed(_))));
-        let name = Ticket { name: "a b".into(), ..ticket() }.to_text();
-        assert!(matches!(Ticket::parse(&name), Err(TicketError::Malformed(_))));
+        assert!(matches!(
+            Ticket::parse(&longer),
+            Err(TicketError::Malformed(_))
+        ));
+        let name = Ticket {
+            name: "a b".into(),
+            ..ticket()
+        }
+        .to_text();
+        assert!(matches!(
+            Ticket::parse(&name),
+            Err(TicketError::Malformed(_))
+        ));
     }
 }

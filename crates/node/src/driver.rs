@@ -4,14 +4,15 @@ use causality_envelope::DomainKeys;
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
-use causality_fact::LogId;
+use causality_fact::Entry;
+use causality_fact::Row;
 use causality_fact::RowCore;
 use causality_store::BATCH_BYTES_MAX;
 use causality_store::BATCH_ENTRIES_MAX;
 use causality_store::Batch;
 use causality_store::FactStore;
+use causality_store::Place;
 use causality_store::StoreError;
-use causality_store::StoredEntry;
 use causality_sync::AppendError;
 use causality_sync::Appended;
 use causality_sync::Connected;
@@ -64,7 +65,7 @@ pub(crate) enum Command {
         answer: Answer<Vec<Appended>, AppendFailure>,
     },
     Connected {
-        connected: Connected,
+        connected: Box<Connected>,
         streams: Streams,
         connection: Arc<dyn Connection>,
         taken: oneshot::Sender<bool>,
@@ -83,9 +84,12 @@ pub(crate) enum Command {
     EndPeer {
         peer: DomainId,
     },
-    Inspect(Box<dyn FnOnce(&Engine, &Sessions) + Send>),
+    Inspect(Look),
     Stop(oneshot::Sender<()>),
 }
+
+/// A look at the engine and the sessions.
+pub(crate) struct Look(pub(crate) Box<dyn FnOnce(&Engine, &Sessions) + Send>);
 
 /// Where an answer goes.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
@@ -268,7 +272,7 @@ impl Driver {
                     }
                 }
             }
-            Command::Inspect(look) => look(&self.engine, &self.sessions),
+            Command::Inspect(Look(look)) => look(&self.engine, &self.sessions),
             // Taken out by the loop.
             Command::Stop(stopped) => drop(stopped.send(())),
         }
@@ -278,7 +282,7 @@ impl Driver {
     /// the smaller domain id dialled, and of one dialler the later.
     fn connected(
         &mut self,
-        connected: Connected,
+        connected: Box<Connected>,
         streams: Streams,
         connection: Arc<dyn Connection>,
     ) -> bool {
@@ -529,22 +533,23 @@ async fn perform_load(
 ) -> Result<Loaded, StoreError> {
     match load {
         Load::Append { marks, keys } => {
-            let mut ids = Vec::with_capacity(marks.len());
-            for place in store.by_mark(&marks).await? {
-                ids.push(match place {
-                    Some(place) => row_at(store, place.log, place.position)
-                        .await?
-                        .map(|r| r.id()),
-                    None => None,
-                });
-            }
+            let places = store.by_mark(&marks).await?;
+            let found: Vec<_> = places.iter().flatten().copied().collect();
+            let mut rows = rows_at(store, &found).await?.into_iter();
+            let id = |place: Option<Place>| {
+                place
+                    .and_then(|_| rows.next().flatten())
+                    .map(|row| row.id())
+            };
+            let ids = places.into_iter().map(id).collect();
             let mut facts = Vec::with_capacity(keys.len());
             for places in store.by_key(&keys).await? {
-                let mut of_key = Vec::new();
-                for place in places.into_iter().filter(|place| place.log.origin == own) {
-                    let Some(row) = row_at(store, place.log, place.position).await? else {
-                        continue;
-                    };
+                let own: Vec<_> = places
+                    .into_iter()
+                    .filter(|place| place.log.origin == own)
+                    .collect();
+                let mut of_key = Vec::with_capacity(own.len());
+                for row in rows_at(store, &own).await?.into_iter().flatten() {
                     if let RowCore::Known(core) = row.core() {
                         of_key.push((row.id(), (**core).clone()));
                     }
@@ -570,17 +575,35 @@ async fn perform_load(
     }
 }
 
-async fn row_at(
-    store: &dyn FactStore,
-    log: LogId,
-    position: u64,
-) -> Result<Option<causality_fact::Row>, StoreError> {
-    let entries: Vec<StoredEntry> = store.scan(&log, position..position + 1, 1).await?;
-    let Some(entry) = entries.first() else {
-        return Ok(None);
+/// The rows at these places; those that follow each other are read at once.
+async fn rows_at(store: &dyn FactStore, places: &[Place]) -> Result<Vec<Option<Row>>, StoreError> {
+    let mut rows = Vec::with_capacity(places.len());
+    let follows = |one: &Place, next: &Place| {
+        one.log == next.log && next.position == one.position.saturating_add(1)
     };
-    match entry.entry(log.origin)? {
-        causality_fact::Entry::Row(row) => Ok(Some(row)),
-        causality_fact::Entry::Withheld { .. } => Ok(None),
+    for run in places.chunk_by(follows) {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            continue;
+        };
+        let (mut at, end) = (first.position, last.position.saturating_add(1));
+        while at < end {
+            let entries = store.scan(&first.log, at..end, CHUNK_BYTES_MAX).await?;
+            if entries.is_empty() {
+                rows.push(None);
+                at += 1;
+            }
+            for stored in entries {
+                let covered = stored.range().end.min(end);
+                let entry = stored.entry(first.log.origin)?;
+                while at < covered {
+                    at += 1;
+                    rows.push(match &entry {
+                        Entry::Row(row) => Some(row.clone()),
+                        Entry::Withheld { .. } => None,
+                    });
+                }
+            }
+        }
     }
+    Ok(rows)
 }

@@ -121,13 +121,10 @@ impl CrossDomainMessenger {
             .map_err(|e| wrong(e.into()))?;
         let (now_ms, random) = (self.now_ms(), self.entropy.generator());
         let hello = connection::greet(&*connection, &self.keys, peer.domain, now_ms, random);
-        let greeted = match tokio::time::timeout(self.limits.hello, hello).await {
-            Ok(greeted) => greeted,
-            Err(_) => {
-                return Err(NodeError::TimedOut {
-                    peer: peer.name.clone(),
-                });
-            }
+        let Ok(greeted) = tokio::time::timeout(self.limits.hello, hello).await else {
+            return Err(NodeError::TimedOut {
+                peer: peer.name.clone(),
+            });
         };
         match greeted {
             Ok(greeted) => {
@@ -209,13 +206,13 @@ impl CrossDomainMessenger {
         let ends = (send, recv);
         let streams = connection::run(id, &connection, &mut established, ends, inputs, begun)?;
         let (peer, keys) = (established.peer, established.keys);
-        let connected = Connected {
+        let connected = Box::new(Connected {
             session: id,
             peer,
             keys,
             side,
             direction,
-        };
+        });
         let (taken, is_taken) = oneshot::channel();
         let command = Command::Connected {
             connected,

@@ -13,6 +13,7 @@ use crate::config::PeerConfig;
 use crate::driver::Command;
 use crate::driver::Driver;
 use crate::driver::INPUTS_MAX;
+use crate::driver::Look;
 use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
 use crate::registry::FactRegistry;
@@ -132,7 +133,7 @@ impl Node {
                 peers,
             });
         };
-        let command = Command::Inspect(Box::new(look));
+        let command = Command::Inspect(Look(Box::new(look)));
         self.commands
             .send(command)
             .await

@@ -33,6 +33,7 @@ use tokio::sync::oneshot;
 
 use crate::driver::AppendFailure;
 use crate::driver::Command;
+use crate::driver::Look;
 use crate::error::NodeError;
 
 /// How many bytes of rows are read at once when everything is checked.
@@ -406,7 +407,7 @@ impl FactRegistry {
             let _ = answer.send(look(engine));
         });
         self.commands
-            .send(Command::Inspect(look))
+            .send(Command::Inspect(Look(look)))
             .await
             .map_err(|_| NodeError::Stopped)?;
         seen.await.map_err(|_| NodeError::Stopped)

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use crate::config::Limits;
 use crate::config::PeerConfig;
 use crate::driver::Command;
+use crate::driver::Look;
 use crate::driver::RoundFailure;
 use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
@@ -158,9 +159,8 @@ impl FactSynchronizer {
             .peer(peer)
             .filter(|c| !c.addresses.is_empty())
         {
-            let open = match self.open_session(peer).await {
-                Ok(open) => open,
-                Err(_) => return,
+            let Ok(open) = self.open_session(peer).await else {
+                return;
             };
             let session = match open {
                 Some(session) => Some(session),
@@ -211,7 +211,7 @@ impl FactSynchronizer {
             });
             let _ = answer.send(session);
         };
-        let command = Command::Inspect(Box::new(look));
+        let command = Command::Inspect(Look(Box::new(look)));
         self.commands
             .send(command)
             .await
@@ -227,7 +227,7 @@ impl FactSynchronizer {
         };
         if self
             .commands
-            .send(Command::Inspect(Box::new(look)))
+            .send(Command::Inspect(Look(Box::new(look))))
             .await
             .is_err()
         {

@@ -109,15 +109,15 @@ impl Append {
         ))
     }
 
-    /// Makes the facts, extends the tree, signs; the batch is `None` when there is nothing new. After an error nothing
-    /// has changed.
+    /// Makes the facts, extends the tree, signs. When there is nothing new the batch is empty, and still to be waited
+    /// for: what was found may be on its way to the store. After an error nothing has changed.
     pub(crate) fn build(
         self,
         engine: &mut Engine,
         now_ms: u64,
         marked: Vec<Option<FactId>>,
         own: Vec<Vec<(FactId, FactCore)>>,
-    ) -> Result<(Built, Option<Batch>), AppendError> {
+    ) -> Result<(Built, Batch), AppendError> {
         let mut lane = Lane::open(engine, &self.compartment);
         let request = self.request;
         let mut facts = Facts::new(self.drafts.len(), (self.marks, marked), (self.keys, own));
@@ -145,7 +145,7 @@ impl Append {
             signed,
         };
         if new.is_empty() {
-            return Ok((built(None), None));
+            return Ok((built(None), Batch::default()));
         }
         let closed = lane.state.tree.closed().len() as u64;
         let start = lane.state.tree.size();
@@ -183,11 +183,11 @@ impl Append {
         let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
         Ok((
             built(Some((signed, head.size))),
-            Some(Batch {
+            Batch {
                 entries,
                 side,
                 time,
-            }),
+            },
         ))
     }
 }

@@ -23,18 +23,22 @@ use crate::draft::Draft;
 
 /// A session, numbered by the driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "any number is one")]
 pub struct SessionId(pub u64);
 
 /// A request of the driver, numbered by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "any number is one")]
 pub struct RequestId(pub u64);
 
 /// A commit or load that the engine asked for, numbered by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "any number is one")]
 pub struct Ticket(pub u64);
 
 /// A stream of a session: 0 is the control stream, 1 to [`FEEDS`] carry logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "any number is one")]
 pub struct StreamNumber(pub u8);
 
 impl StreamNumber {
@@ -101,7 +105,7 @@ pub enum Input {
         grants: Grants,
     },
     /// A peer proved its identity on a connection.
-    Connected(Connected),
+    Connected(Box<Connected>),
     /// Catch up with a session's peer; answered by [`Event::CaughtUp`], or [`Event::Ended`] of the session.
     StartRound {
         /// The session.
@@ -334,7 +338,7 @@ pub enum SyncError {
         /// The log.
         log: LogId,
         /// What is wrong.
-        error: causality_fact::KeyError,
+        error: Box<causality_fact::KeyError>,
     },
     /// A log does not match what its origin signed.
     #[error("log {log} does not verify: {error}")]
@@ -342,7 +346,7 @@ pub enum SyncError {
         /// The log.
         log: LogId,
         /// What is wrong.
-        error: causality_fact::ChunkError,
+        error: Box<causality_fact::ChunkError>,
     },
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]

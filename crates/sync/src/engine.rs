@@ -64,6 +64,8 @@ pub struct Engine {
     grants: BTreeMap<DomainId, Grants>,
     sessions: BTreeMap<SessionId, Session>,
     pending: BTreeMap<Ticket, Pending>,
+    /// Appends in the order in which they came, with what was read for them: they are built in that order.
+    appends: VecDeque<(Ticket, Append, Option<Loaded>)>,
     next_ticket: u64,
     outputs: VecDeque<Output>,
 }
@@ -84,7 +86,8 @@ pub struct LogView<'a> {
 
 /// What a commit or load was for.
 enum Pending {
-    AppendLoad(Append),
+    /// Its append stands in `appends`.
+    AppendLoad,
     AppendCommit(Built),
     ChunkLoad(SessionId, ChunkLoad),
     IngestCommit(SessionId, Ingested),
@@ -117,6 +120,7 @@ impl Engine {
             grants: BTreeMap::new(),
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
+            appends: VecDeque::new(),
             next_ticket: 0,
             outputs: VecDeque::new(),
         }
@@ -135,7 +139,10 @@ impl Engine {
                 compartment,
                 drafts,
             } => match Append::new(self, now_ms, request, compartment, drafts) {
-                Ok((append, load)) => self.load(load, Pending::AppendLoad(append)),
+                Ok((append, load)) => {
+                    let ticket = self.load(load, Pending::AppendLoad);
+                    self.appends.push_back((ticket, append, None));
+                }
                 Err(error) => self.event(Event::Appended {
                     request,
                     result: Err(error),
@@ -143,7 +150,7 @@ impl Engine {
             },
             Input::Grants { peer, grants } => drop(self.grants.insert(peer, grants)),
             Input::Connected(connected) => {
-                self.connected(connected);
+                self.connected(*connected);
             }
             Input::StartRound { session, request } => {
                 self.with_session(session, |session, engine| {
@@ -279,19 +286,11 @@ impl Engine {
             Err(error) => return self.event(Event::StoreFailed(error)),
         };
         match (self.pending.remove(&ticket), loaded) {
-            (Some(Pending::AppendLoad(append)), Loaded::Append { marks, keys }) => {
-                let request = append.request;
-                match append.build(self, now_ms, marks, keys) {
-                    Ok((built, None)) => {
-                        let event = built.finish(self);
-                        self.event(event);
-                    }
-                    Ok((built, Some(batch))) => self.commit(batch, Pending::AppendCommit(built)),
-                    Err(error) => self.event(Event::Appended {
-                        request,
-                        result: Err(error),
-                    }),
+            (Some(Pending::AppendLoad), loaded) => {
+                if let Some(append) = self.appends.iter_mut().find(|(of, ..)| *of == ticket) {
+                    append.2 = Some(loaded);
                 }
+                self.build_appends(now_ms);
             }
             (Some(Pending::ChunkLoad(session, load)), Loaded::Chunk { entries, behind }) => {
                 self.with_session(session, |session, engine| {
@@ -299,6 +298,25 @@ impl Engine {
                 });
             }
             _ => {}
+        }
+    }
+
+    /// Builds the appends whose turn it is.
+    fn build_appends(&mut self, now_ms: u64) {
+        while let Some((_, append, Some(loaded))) =
+            self.appends.pop_front_if(|(_, _, loaded)| loaded.is_some())
+        {
+            let Loaded::Append { marks, keys } = loaded else {
+                continue;
+            };
+            let request = append.request;
+            match append.build(self, now_ms, marks, keys) {
+                Ok((built, batch)) => drop(self.commit(batch, Pending::AppendCommit(built))),
+                Err(error) => {
+                    let result = Err(error);
+                    self.event(Event::Appended { request, result });
+                }
+            }
         }
     }
 
@@ -386,21 +404,23 @@ impl Engine {
             from: chunk.from,
             until: chunk.until(),
         };
-        self.load(load, Pending::ChunkLoad(session, chunk));
+        let _ = self.load(load, Pending::ChunkLoad(session, chunk));
     }
 
     pub(crate) fn commit_ingested(&mut self, session: SessionId, batch: Batch, ingested: Ingested) {
-        self.commit(batch, Pending::IngestCommit(session, ingested));
+        let _ = self.commit(batch, Pending::IngestCommit(session, ingested));
     }
 
-    fn load(&mut self, load: Load, pending: Pending) {
+    fn load(&mut self, load: Load, pending: Pending) -> Ticket {
         let ticket = self.ticket(pending);
         self.outputs.push_back(Output::Load { ticket, load });
+        ticket
     }
 
-    fn commit(&mut self, batch: Batch, pending: Pending) {
+    fn commit(&mut self, batch: Batch, pending: Pending) -> Ticket {
         let ticket = self.ticket(pending);
         self.outputs.push_back(Output::Commit { ticket, batch });
+        ticket
     }
 
     fn ticket(&mut self, pending: Pending) -> Ticket {

@@ -54,7 +54,7 @@ pub(crate) enum Chunked {
     /// All of it is held.
     Held,
     /// It goes to the store.
-    New(Batch, Ingested),
+    New(Batch, Box<Ingested>),
 }
 
 impl Announced {
@@ -65,21 +65,22 @@ impl Announced {
         told_name: Option<String>,
         announce: Announce,
     ) -> Result<Option<Self>, SyncError> {
-        let keys = |error| SyncError::Keys { log, error };
+        let keys = |error| SyncError::Keys {
+            log,
+            error: Box::new(error),
+        };
+        let wrong = |error| SyncError::Log {
+            log,
+            error: Box::new(error),
+        };
         learn_keys(engine, &log, &announce).map_err(keys)?;
-        let checkpoint =
-            Checkpoint::from_bytes(&announce.checkpoint).map_err(|error| SyncError::Log {
-                log,
-                error: ChunkError::Malformed(error),
-            })?;
+        let checkpoint = Checkpoint::from_bytes(&announce.checkpoint)
+            .map_err(|e| wrong(ChunkError::Malformed(e)))?;
         if checkpoint.log != log {
             return Err(SyncError::Violation("a checkpoint of another log"));
         }
         let key_log = engine.key_logs.get(&log.origin);
-        let key_log = key_log.ok_or(SyncError::Keys {
-            log,
-            error: KeyError::NotGenesis,
-        })?;
+        let key_log = key_log.ok_or_else(|| keys(KeyError::NotGenesis))?;
         let checkpoint = key_log.verify_checkpoint(checkpoint).map_err(keys)?;
         let state = engine.logs.entry(log).or_default();
         let newest = state
@@ -100,7 +101,7 @@ impl Announced {
                 are_roots_written: false,
             })),
             Err(ChunkError::Behind { .. }) => Ok(None),
-            Err(error) => Err(SyncError::Log { log, error }),
+            Err(error) => Err(wrong(error)),
         }
     }
 
@@ -113,6 +114,10 @@ impl Announced {
     ) -> Result<Chunked, SyncError> {
         let log = self.blocks.checkpoint().log;
         let bytes = chunk.entries.len() as u64;
+        let wrong = |error| SyncError::Log {
+            log,
+            error: Box::new(error),
+        };
         let state = engine.logs.entry(log).or_default();
         let chunk = chunk.into_chunk();
         let verified = Extension::verify(&chunk, &self.blocks, &state.tree, state.last_hlc);
@@ -120,14 +125,12 @@ impl Announced {
             Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => {
                 return Ok(Chunked::Held);
             }
-            verified => verified.map_err(|error| SyncError::Log { log, error })?,
+            verified => verified.map_err(wrong)?,
         };
         let closed = state.tree.closed().len() as u64;
         let first = extension.from();
         let size = extension.end();
-        extension
-            .apply(&mut state.tree)
-            .map_err(|error| SyncError::Log { log, error })?;
+        extension.apply(&mut state.tree).map_err(wrong)?;
         state.last_hlc = extension.last_hlc();
         let signed = match &state.signed {
             Some(newer) if newer.checkpoint.size > self.blocks.checkpoint().size => newer.clone(),
@@ -159,7 +162,7 @@ impl Announced {
                 side,
                 time,
             },
-            ingested,
+            Box::new(ingested),
         ))
     }
 }

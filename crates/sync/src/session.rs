@@ -740,7 +740,7 @@ impl Session {
                     outgoing.sent = outgoing.sent.max(ingested.size);
                     outgoing.confirmed = outgoing.confirmed.max(ingested.size);
                 }
-                engine.commit_ingested(self.id, batch, ingested);
+                engine.commit_ingested(self.id, batch, *ingested);
             }
         }
         Ok(())

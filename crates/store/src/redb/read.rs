@@ -448,6 +448,10 @@ pub(super) fn each_segment(
 }
 
 /// The last segment of a log that does not start behind a position: the only one that may hold it.
+#[expect(
+    clippy::type_complexity,
+    reason = "a position and a value of the table"
+)]
 pub(super) fn segment_at<'a>(
     segments: &'a impl ReadableTable<&'static [u8; PLACE_BYTES], &'static [u8]>,
     log: u32,

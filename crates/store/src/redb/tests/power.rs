@@ -252,13 +252,13 @@ async fn a_full_disk_and_a_broken_one_are_told_apart() {
         let store = open_on(&disk).unwrap();
         disk.platters().budget = Some(3);
         disk.platters().failure = Some(failure);
-        let batch = || crate::conformance::batch([entry(1, 1, 0, None)]);
-        assert_eq!(store.commit(batch()).await, Err(expected.clone()));
-        assert_eq!(store.commit(batch()).await, Err(expected));
+        let one = || batch([entry(1, 1, 0, None)]);
+        assert_eq!(store.commit(one()).await, Err(expected.clone()));
+        assert_eq!(store.commit(one()).await, Err(expected));
         drop(store);
         disk.platters().budget = None;
         let store = open_on(&disk).unwrap();
-        assert_eq!(store.commit(batch()).await.unwrap().journal, 1);
+        assert_eq!(store.commit(one()).await.unwrap().journal, 1);
     }
 }
 
@@ -268,13 +268,13 @@ async fn batches_that_wait_share_one_sync() {
     let config = RedbConfig::new("simulated");
     let store = RedbStore::open_backend(disk.clone(), config, Arc::new(later)).unwrap();
     let before = disk.platters().syncs;
-    let batch = |position| crate::conformance::batch([entry(1, position, 0, None)]);
-    let forged = crate::conformance::batch([entry(1, 0, 10, None)]);
+    let one = |position| batch([entry(1, position, 0, None)]);
+    let forged = batch([entry(1, 0, 10, None)]);
     let results = tokio::join!(
-        store.commit(batch(0)),
-        store.commit(batch(1)),
+        store.commit(one(0)),
+        store.commit(one(1)),
         store.commit(forged),
-        store.commit(batch(2)),
+        store.commit(one(2)),
     );
     assert_eq!(disk.platters().syncs, before + 1);
     assert_eq!(
