@@ -73,8 +73,13 @@ fn play(program: &Program, folder: &Path, week: &Week, tamper: bool) -> Result<(
     for day in &week.days() {
         catalogued = exchange(&cast, &board, day, catalogued)?;
     }
-    board.finish();
     let exchanged = watch.elapsed();
+    for home in cast.all() {
+        let status = home.json(&["status"])?;
+        let count = |key: &str| status[key].as_u64().context("the status has no such count");
+        board.wire(home.name(), count("bytes_sent")?, count("bytes_received")?);
+    }
+    board.finish();
 
     let watch = Stopwatch::start();
     for daemon in daemons {
@@ -187,8 +192,7 @@ fn exchange(cast: &Cast, board: &Board, day: &rows::Day<'_>, catalogued: usize) 
     })?;
     let (seen, validated) = validate(&cast.catalogue, catalogued)?;
     board.change(CATALOGUE, |row| row.own += validated);
-    let pulled = cast.newspaper.sync(&cast.catalogue, "--pull")?;
-    board.synced(NEWSPAPER, CATALOGUE, &pulled);
+    cast.newspaper.sync(&cast.catalogue, "--pull")?;
     for home in [&cast.catalogue, &cast.newspaper] {
         let held = home.logs()?.iter().map(|log| log.size).sum();
         board.change(home.name(), |row| row.held = held);
@@ -221,8 +225,7 @@ fn report(home: &Home, catalogue: &Home, board: &Board, day: &rows::Day<'_>) -> 
         row.own += count;
         row.held += count;
     });
-    let pushed = home.sync(catalogue, "--push")?;
-    board.synced(home.name(), CATALOGUE, &pushed);
+    home.sync(catalogue, "--push")?;
     Ok(())
 }
 

@@ -332,13 +332,18 @@ pub(crate) struct Synced {
     pub(crate) facts: u64,
     /// UDP payload, less the probes for the path's MTU.
     pub(crate) bytes: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
+    /// Bytes of the probes that this side sent.
+    probes: u64,
     pub(crate) duration_ms: f64,
 }
 
 impl Synced {
-    fn read(value: &Value) -> Result<Self> {
+    /// The bytes of a new connection without the probes of either side: on a path without loss both send the same ones.
+    pub(crate) fn bytes_without_probes(&self) -> u64 {
+        self.bytes.saturating_sub(self.probes)
+    }
+
+    pub(crate) fn read(value: &Value) -> Result<Self> {
         let (bytes_sent, bytes_received) = (
             number(value, "bytes_sent")?,
             number(value, "bytes_received")?,
@@ -347,8 +352,7 @@ impl Synced {
         Ok(Self {
             facts: number(value, "facts_sent")? + number(value, "facts_received")?,
             bytes: (bytes_sent + bytes_received).saturating_sub(probes),
-            bytes_sent,
-            bytes_received,
+            probes,
             duration_ms: value["duration_ms"].as_f64().context("no duration_ms")?,
         })
     }

@@ -1,7 +1,7 @@
 //! One run: two homes, two daemons on loopback; import at one, synchronise to the empty other, then nothing new.
 
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -53,10 +53,6 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
     let ports = free_ports(2)?;
     let sender = program.init(folder.path(), "sender", ports[0])?;
     let receiver = program.init(folder.path(), "receiver", ports[1])?;
-    let (sending, receiving) = (sender.serve()?, receiver.serve()?);
-    sender.add_peer(&receiver, &["--send", "public"])?;
-    receiver.add_peer(&sender, &["--receive", "public"])?;
-
     let file = folder.path().join("facts.ndjson");
     let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
     let input_bytes = input::write(facts, &mut writer)?;
@@ -68,8 +64,12 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
     };
     let import_s = watch.elapsed().as_secs_f64();
 
+    // Only now do they know each other: daemons that did before would have delivered each fact at once.
+    let receiving = receiver.serve()?;
+    sender.add_peer(&receiver, &["--send", "public"])?;
+    receiver.add_peer(&sender, &["--receive", "public"])?;
     let watch = Stopwatch::start();
-    let synced = sender.sync(&receiver, "--push")?;
+    let (synced, sender_kib) = sync_watched(&sender, &receiver)?;
     let sync_s = watch.elapsed().as_secs_f64();
     ensure!(
         synced.facts == facts,
@@ -77,13 +77,12 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
         synced.facts
     );
 
-    let open = repeated(&sender, &receiver)?;
-    let sender_kib = sending
-        .peak_memory_kib()
-        .context("the sender's memory is unknown here")?;
     // Without a daemon at this side each command opens a connection of its own.
-    sending.stop()?;
     let new = repeated(&sender, &receiver)?;
+    let sending = sender.serve()?;
+    sender.sync(&receiver, "--push")?;
+    let open = repeated(&sender, &receiver)?;
+    sending.stop()?;
     let receiver_kib = receiving
         .peak_memory_kib()
         .context("the receiver's memory is unknown here")?;
@@ -102,7 +101,11 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
         import_mib: import_kib as f64 / 1024.0,
         sender_mib: sender_kib as f64 / 1024.0,
         receiver_mib: receiver_kib as f64 / 1024.0,
-        nothing_new_bytes: median(new.iter().map(|synced| synced.bytes as f64).collect())?,
+        nothing_new_bytes: median(
+            new.iter()
+                .map(|synced| synced.bytes_without_probes() as f64)
+                .collect(),
+        )?,
         nothing_new_ms: median(new.iter().map(|synced| synced.duration_ms).collect())?,
         nothing_new_open_bytes: median(open.iter().map(|synced| synced.bytes as f64).collect())?,
         nothing_new_open_ms: median(open.iter().map(|synced| synced.duration_ms).collect())?,
@@ -129,6 +132,24 @@ fn import(home: &Home, file: &Path) -> Result<u64> {
         .spawn()
         .context("cannot start the import")?;
     watched(child)
+}
+
+/// Synchronises in a process of its own; what it did, and its peak memory in KiB.
+fn sync_watched(sender: &Home, receiver: &Home) -> Result<(Synced, u64)> {
+    let mut child = sender
+        .command(&["-o", "json", "sync", receiver.name(), "--push"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the sync")?;
+    let mut stdout = child.stdout.take().context("the sync has no output")?;
+    let said = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        stdout.read_to_end(&mut said).map(|_| said)
+    });
+    let memory = watched(child)?;
+    let said = said.join().ok().context("the reader panicked")??;
+    let value = serde_json::from_slice(&said).context("the sync wrote no JSON")?;
+    Ok((Synced::read(&value)?, memory))
 }
 
 /// Waits for a process and watches its memory; nothing of it is left to see once it has ended.

@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::dress::{self, grouped};
-use crate::program::Synced;
 use crate::workspace::out;
 
 /// What one domain has done so far.
@@ -59,16 +58,9 @@ impl Board {
         self.draw(&mut state);
     }
 
-    /// Counts a synchronisation at both of its ends.
-    pub(super) fn synced(&self, name: &str, peer: &str, synced: &Synced) {
-        self.change(name, |row| {
-            row.sent += synced.bytes_sent;
-            row.received += synced.bytes_received;
-        });
-        self.change(peer, |row| {
-            row.sent += synced.bytes_received;
-            row.received += synced.bytes_sent;
-        });
+    /// Notes what a domain's daemon has sent and received in all.
+    pub(super) fn wire(&self, name: &str, sent: u64, received: u64) {
+        self.change(name, |row| (row.sent, row.received) = (sent, received));
     }
 
     /// Says what has just happened.
@@ -155,18 +147,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_synchronisation_counts_at_both_ends() {
+    fn what_one_sends_another_receives_is_counted_once() {
         let board = Board::new(["a", "b"].into_iter());
-        let synced = Synced {
-            bytes_sent: 1000,
-            bytes_received: 10,
-            ..Synced::default()
-        };
-        board.synced("a", "b", &synced);
+        board.wire("a", 1000, 10);
+        board.wire("b", 10, 1000);
         board.change("a", |row| row.own += 2);
-        let rows = board.state().rows.clone();
-        assert_eq!((rows[0].own, rows[0].sent, rows[0].received), (2, 1000, 10));
-        assert_eq!((rows[1].own, rows[1].sent, rows[1].received), (0, 10, 1000));
         assert!(
             board
                 .summary()
