@@ -2,6 +2,7 @@
 //! in appends of 1, 64 and 1000. The store answers at once and writes nothing, so this is the engine alone.
 #![expect(clippy::unwrap_used, reason = "a bench that fails is to stop")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use causality_benches::{content, keys, resource};
@@ -21,8 +22,13 @@ fn append(c: &mut Criterion) {
         group.throughput(Throughput::Elements(size));
         group.bench_function(format!("{size} facts under one signature"), |b| {
             let mut domain = Domain::new();
+            let mut next = 0;
+            let drafts = || {
+                next += size;
+                drafts(next - size..next)
+            };
             b.iter_batched(
-                || drafts(size),
+                drafts,
                 |drafts| domain.append(drafts),
                 BatchSize::LargeInput,
             );
@@ -31,7 +37,8 @@ fn append(c: &mut Criterion) {
     group.finish();
 }
 
-fn drafts(count: u64) -> Vec<Draft> {
+/// Each about a resource of its own.
+fn drafts(numbers: Range<u64>) -> Vec<Draft> {
     let draft = |number| {
         let resource = resource(number).parse().unwrap();
         let content = [content(number)].into();
@@ -40,7 +47,7 @@ fn drafts(count: u64) -> Vec<Draft> {
             ..Draft::new("observation".parse().unwrap(), resource)
         }
     };
-    (0..count).map(draft).collect()
+    numbers.map(draft).collect()
 }
 
 /// An engine, and what stands in for its store.

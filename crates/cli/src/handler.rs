@@ -248,6 +248,8 @@ async fn status(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), 
             .unwrap_or_else(|| context.config.listen.clone()),
         facts: logs.iter().map(|log| log.facts).sum(),
         logs,
+        bytes_sent: status.bytes_sent,
+        bytes_received: status.bytes_received,
         peers: status.peers.into_iter().map(peer).collect(),
     };
     done(replies, Summary::Status(summary)).await

@@ -6,7 +6,7 @@
 mod batch;
 mod lines;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use causality_node::{
     AppendError, AppendOutcome, Appended, Clock as _, Node, NodeError, SystemClock,
@@ -38,26 +38,28 @@ async fn import_into(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let mut import = Import::new(options, compartments(node).await?);
-    let mut writing: Option<Writing> = None;
+    // In the order in which they were started, in which they also end.
+    let mut writing: VecDeque<Writing> = VecDeque::new();
     loop {
         import.gather();
         for note in import.notes.drain(..) {
             send(replies, Reply::Note(note)).await?;
         }
-        let Some(current) = &mut writing else {
-            if import.is_ready(input.is_empty()) {
-                writing = Some(import.start(node));
-            } else if import.has_ended() {
+        if import.may_start(writing.len(), input.is_empty()) {
+            writing.push_back(import.start(node));
+            continue;
+        }
+        let Some(first) = writing.front_mut() else {
+            if import.has_ended() {
                 break;
-            } else {
-                import.lines.push(input.recv().await.as_deref());
             }
+            import.lines.push(input.recv().await.as_deref());
             continue;
         };
         tokio::select! {
             biased;
-            appended = &mut current.task => {
-                let sent = writing.take().map(|writing| writing.sent);
+            appended = &mut first.task => {
+                let sent = writing.pop_front().map(|writing| writing.sent);
                 import.written(sent.as_ref(), appended, replies).await?;
             }
             bytes = input.recv(), if import.wants_input() => import.lines.push(bytes.as_deref()),
@@ -220,9 +222,15 @@ impl<'a> Import<'a> {
         !self.has_ended() && !self.is_waiting && !self.batch.is_full() && self.held.is_none()
     }
 
-    /// Whether a batch is to be written, when none is.
-    fn is_ready(&self, input_pauses: bool) -> bool {
-        !self.batch.is_empty() && (input_pauses || !self.wants_input())
+    /// Whether the batch is to be written while so many are: the first one as soon as there is nothing to add to it, a
+    /// further one when it is full and names no line that has no id yet.
+    fn may_start(&self, writing: usize, input_pauses: bool) -> bool {
+        match writing {
+            _ if self.batch.is_empty() || self.is_waiting => false,
+            0 => input_pauses || !self.wants_input(),
+            1 => self.batch.is_full() && self.batch.is_free(),
+            _ => false,
+        }
     }
 
     fn start(&mut self, node: &Node) -> Writing {

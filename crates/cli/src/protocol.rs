@@ -276,6 +276,9 @@ pub(crate) struct StatusSummary {
     /// Where it listens, or would.
     pub(crate) listen: String,
     pub(crate) facts: u64,
+    /// UDP payload since the daemon started.
+    pub(crate) bytes_sent: u64,
+    pub(crate) bytes_received: u64,
     pub(crate) logs: Vec<StatusLog>,
     pub(crate) peers: Vec<StatusPeer>,
 }

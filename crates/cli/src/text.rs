@@ -157,6 +157,8 @@ fn status(summary: &StatusSummary) -> String {
         serving,
         listen,
         facts,
+        bytes_sent,
+        bytes_received,
         logs,
         peers,
     } = summary;
@@ -167,6 +169,11 @@ fn status(summary: &StatusSummary) -> String {
     };
     let mut text =
         format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
+    if *serving {
+        text.push_str(&format!(
+            "  wire    {bytes_sent} bytes sent, {bytes_received} received\n"
+        ));
+    }
     if !logs.is_empty() {
         let rows = logs.iter().map(|log| {
             let origin = log
@@ -376,6 +383,8 @@ mod tests {
             serving: true,
             listen: "127.0.0.1:4771".into(),
             facts: 7,
+            bytes_sent: 900,
+            bytes_received: 80,
             logs: vec![log],
             peers: vec![StatusPeer {
                 name: "b".into(),
@@ -435,7 +444,7 @@ mod tests {
             listening: "l:1".into(),
         };
         assert_snapshot!(json(&Summary::Ready(ready)), @r#"{"id":"a","name":"n","listening":"l:1"}"#);
-        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/srv/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
+        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/srv/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"bytes_sent":900,"bytes_received":80,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
         let import = ImportSummary {
             lines: 4,
             added: 2,
@@ -472,6 +481,7 @@ mod tests {
           home    /srv/a
           daemon  listening on 127.0.0.1:4771
           facts   7
+          wire    900 bytes sent, 80 received
 
         ORIGIN  COMPARTMENT  LANE          FACTS
         a       public       111111111111  7

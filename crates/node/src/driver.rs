@@ -31,6 +31,7 @@ use causality_sync::SessionId;
 use causality_sync::SyncError;
 use causality_sync::Ticket;
 use causality_transport::Connection;
+use causality_transport::ConnectionStats;
 use causality_wire::Goodbye;
 use causality_wire::GoodbyeReason;
 use causality_wire::SyncMessage;
@@ -88,8 +89,15 @@ pub(crate) enum Command {
     Stop(oneshot::Sender<()>),
 }
 
-/// A look at the engine and the sessions.
-pub(crate) struct Look(pub(crate) Box<dyn FnOnce(&Engine, &Sessions) + Send>);
+/// A look at what the task owns.
+pub(crate) struct Look(pub(crate) Box<dyn FnOnce(View<'_>) + Send>);
+
+/// What the task owns, to be looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) sessions: &'a Sessions,
+}
 
 /// Where an answer goes.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
@@ -110,7 +118,11 @@ pub(crate) enum RoundFailure {
 
 /// The sessions that are open.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(BTreeMap<SessionId, OpenSession>);
+pub(crate) struct Sessions {
+    open: BTreeMap<SessionId, OpenSession>,
+    /// What the sessions that have ended had cost.
+    ended: ConnectionStats,
+}
 
 /// One open session.
 #[derive(Debug)]
@@ -125,14 +137,35 @@ pub(crate) struct OpenSession {
 impl Sessions {
     /// The session with a peer, if one is open.
     pub(crate) fn with(&self, peer: DomainId) -> Option<(SessionId, &OpenSession)> {
-        self.0
+        self.open
             .iter()
             .find(|(_, open)| open.peer == peer)
             .map(|(id, open)| (*id, open))
     }
 
+    /// UDP payload bytes sent and received since the node started.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let open = self.open.values().map(|open| open.connection.stats());
+        open.chain([self.ended])
+            .fold((0, 0), |(sent, received), stats| {
+                (
+                    sent + stats.udp_sent_bytes,
+                    received + stats.udp_received_bytes,
+                )
+            })
+    }
+
+    /// Takes a session out.
+    fn take(&mut self, session: SessionId) -> Option<OpenSession> {
+        let open = self.open.remove(&session)?;
+        let stats = open.connection.stats();
+        self.ended.udp_sent_bytes += stats.udp_sent_bytes;
+        self.ended.udp_received_bytes += stats.udp_received_bytes;
+        Some(open)
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.open.len()
     }
 }
 
@@ -253,7 +286,7 @@ impl Driver {
                 self.handle(Input::Grants { peer, grants });
             }
             Command::StartRound { session, answer } => {
-                let Some(open) = self.sessions.0.get_mut(&session) else {
+                let Some(open) = self.sessions.open.get_mut(&session) else {
                     let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
                     return;
                 };
@@ -267,12 +300,17 @@ impl Driver {
             Command::EndPeer { peer } => {
                 while let Some((session, _)) = self.sessions.with(peer) {
                     self.handle(Input::EndSession { session });
-                    if self.perform().is_some() || self.sessions.0.contains_key(&session) {
+                    if self.perform().is_some() || self.sessions.open.contains_key(&session) {
                         return;
                     }
                 }
             }
-            Command::Inspect(Look(look)) => look(&self.engine, &self.sessions),
+            Command::Inspect(Look(look)) => {
+                look(View {
+                    engine: &self.engine,
+                    sessions: &self.sessions,
+                });
+            }
             // Taken out by the loop.
             Command::Stop(stopped) => drop(stopped.send(())),
         }
@@ -311,7 +349,7 @@ impl Driver {
             streams,
             rounds: Vec::new(),
         };
-        self.sessions.0.insert(session, open);
+        self.sessions.open.insert(session, open);
         self.handle(Input::Connected(connected));
         true
     }
@@ -336,7 +374,7 @@ impl Driver {
                     stream,
                     message,
                 } => {
-                    let Some(open) = self.sessions.0.get(&session) else {
+                    let Some(open) = self.sessions.open.get(&session) else {
                         continue;
                     };
                     if !open.streams.send(stream, message) {
@@ -367,7 +405,7 @@ impl Driver {
             }
             Event::Ended { session, error } => {
                 let error = error.unwrap_or(SyncError::Closed);
-                if let Some(open) = self.sessions.0.remove(&session) {
+                if let Some(open) = self.sessions.take(session) {
                     tracing::info!(peer = %open.peer, %error, "a session ended");
                     open.connection.close(DONE_CODE, "the session is over");
                     for request in open.rounds {
@@ -388,7 +426,7 @@ impl Driver {
 
     /// Says goodbye, lets what was sent before arrive, then closes.
     fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
-        let Some(open) = self.sessions.0.remove(&session) else {
+        let Some(open) = self.sessions.take(session) else {
             return;
         };
         let goodbye = SyncMessage::Goodbye(Goodbye { reason });
@@ -471,7 +509,7 @@ impl Driver {
         for (_, answer) in std::mem::take(&mut self.rounds) {
             let _ = answer.send(Err(RoundFailure::Store(error.clone())));
         }
-        let sessions: Vec<_> = self.sessions.0.keys().copied().collect();
+        let sessions: Vec<_> = self.sessions.open.keys().copied().collect();
         for session in sessions {
             self.close(session, GoodbyeReason::Failed);
         }
@@ -504,7 +542,7 @@ impl Driver {
                 break;
             }
         }
-        let sessions: Vec<_> = self.sessions.0.keys().copied().collect();
+        let sessions: Vec<_> = self.sessions.open.keys().copied().collect();
         for session in sessions {
             self.close(session, GoodbyeReason::Shutdown);
         }

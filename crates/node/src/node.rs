@@ -14,6 +14,7 @@ use crate::driver::Command;
 use crate::driver::Driver;
 use crate::driver::INPUTS_MAX;
 use crate::driver::Look;
+use crate::driver::View;
 use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
 use crate::registry::FactRegistry;
@@ -39,6 +40,10 @@ pub struct Status {
     pub address: Option<String>,
     /// The logs held, and how many positions of each are durable.
     pub logs: BTreeMap<LogId, u64>,
+    /// UDP payload bytes sent to peers since the node started.
+    pub bytes_sent: u64,
+    /// UDP payload bytes received from them.
+    pub bytes_received: u64,
     /// The peers known, and the address of each that is connected.
     pub peers: Vec<(PeerConfig, Option<String>)>,
 }
@@ -118,7 +123,7 @@ impl Node {
         let peers = self.messenger.peers();
         let (domain, address) = (self.domain, self.messenger.local_address());
         let (answer, status) = oneshot::channel();
-        let look = move |engine: &causality_sync::Engine, sessions: &crate::driver::Sessions| {
+        let look = move |View { engine, sessions }: View<'_>| {
             let connected = |peer: PeerConfig| {
                 let open = sessions.with(peer.domain);
                 let address = open.map(|(_, open)| open.connection.remote_address());
@@ -126,7 +131,10 @@ impl Node {
             };
             let logs = engine.logs().map(|(log, size)| (*log, size)).collect();
             let peers = peers.into_iter().map(connected).collect();
+            let (bytes_sent, bytes_received) = sessions.bytes();
             let _ = answer.send(Status {
+                bytes_sent,
+                bytes_received,
                 domain,
                 address,
                 logs,

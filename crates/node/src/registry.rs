@@ -34,6 +34,7 @@ use tokio::sync::oneshot;
 use crate::driver::AppendFailure;
 use crate::driver::Command;
 use crate::driver::Look;
+use crate::driver::View;
 use crate::error::NodeError;
 
 /// How many bytes of rows are read at once when everything is checked.
@@ -403,7 +404,7 @@ impl FactRegistry {
         look: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, NodeError> {
         let (answer, seen) = oneshot::channel();
-        let look = Box::new(move |engine: &Engine, _: &crate::driver::Sessions| {
+        let look = Box::new(move |View { engine, .. }: View<'_>| {
             let _ = answer.send(look(engine));
         });
         self.commands

@@ -16,6 +16,7 @@ use crate::config::PeerConfig;
 use crate::driver::Command;
 use crate::driver::Look;
 use crate::driver::RoundFailure;
+use crate::driver::View;
 use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
 use crate::messenger::Session;
@@ -203,7 +204,7 @@ impl FactSynchronizer {
 
     async fn open_session(&self, peer: DomainId) -> Result<Option<Session>, NodeError> {
         let (answer, open) = oneshot::channel();
-        let look = move |_: &causality_sync::Engine, sessions: &crate::driver::Sessions| {
+        let look = move |View { sessions, .. }: View<'_>| {
             let open = sessions.with(peer);
             let session = open.map(|(id, open)| Session {
                 id,
@@ -222,7 +223,7 @@ impl FactSynchronizer {
     /// How much has gone each way since the session began.
     async fn counts(&self, session: SessionId) -> (u64, u64) {
         let (answer, counts) = oneshot::channel();
-        let look = move |engine: &causality_sync::Engine, _: &crate::driver::Sessions| {
+        let look = move |View { engine, .. }: View<'_>| {
             let _ = answer.send(engine.session_counts(session));
         };
         if self

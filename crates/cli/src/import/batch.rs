@@ -219,6 +219,17 @@ impl Batch {
         self.admitted.len() >= BATCH_LINES_MAX || self.bytes >= BATCH_TEXT_BYTES || self.is_alone()
     }
 
+    /// Whether it can be sent before the batches before it are durable: it names no earlier line, and none of it may be
+    /// refused.
+    pub(super) fn is_free(&self) -> bool {
+        let names_a_line = |admitted: &Admitted| {
+            let supersedes = admitted.supersedes.iter().flatten();
+            let mut targets = admitted.requires.iter().chain(supersedes);
+            targets.any(|target| matches!(target, Target::Label(_)))
+        };
+        !self.is_alone() && !self.admitted.iter().any(names_a_line)
+    }
+
     fn is_alone(&self) -> bool {
         self.admitted
             .first()
