@@ -35,6 +35,10 @@ mod recent;
 mod ingest;
 mod session;
 
+mod content;
+mod names;
+mod round;
+
 mod compartment;
 mod logbook;
 mod restore;

@@ -15,7 +15,7 @@ use causality_fact::TreeHash;
 use causality_store::SideTable;
 use causality_store::SideWrite;
 
-/// Log → its newest state: [`LogState::head_write`].
+/// Log → its newest state: checkpoint, time and tree.
 pub const LOG_HEADS: SideTable = SideTable::new(0);
 /// Log and block number (8 bytes, big endian) → the root of that full block.
 pub const BLOCK_ROOTS: SideTable = SideTable::new(1);

@@ -4,27 +4,19 @@ use causality_envelope::SessionKeys;
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::Chunk;
 use causality_fact::DomainId;
-use causality_fact::Encoder;
 use causality_fact::LogId;
 use causality_fact::Subtree;
 use causality_fact::TreeHash;
 use causality_fact::TreeHead;
-use causality_fact::decompose;
-use causality_store::StoredBody;
 use causality_store::StoredEntry;
 use causality_wire::Announce;
-use causality_wire::BoundedBytes;
-use causality_wire::BoundedString;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::FactSync;
 use causality_wire::Frontier;
 use causality_wire::FrontierPart;
-use causality_wire::Hashes;
-use causality_wire::Held;
 use causality_wire::LOGS_PER_FRONTIER_MAX;
 use causality_wire::LogName;
-use causality_wire::LogNumber;
 use causality_wire::LogState as StateMessage;
 use causality_wire::Page;
 use causality_wire::Receipt;
@@ -34,6 +26,10 @@ use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
+use crate::content::announce;
+use crate::content::encode;
+use crate::content::held;
+use crate::content::right;
 use crate::effect::Direction;
 use crate::effect::Event;
 use crate::effect::FEEDS;
@@ -48,6 +44,11 @@ use crate::ingest::Announced;
 use crate::ingest::Chunked;
 use crate::ingest::Ingested;
 use crate::logbook::Signed;
+use crate::names::Names;
+use crate::names::check_count;
+use crate::round::MyRound;
+use crate::round::Owed;
+use crate::round::TheirRound;
 
 /// How many bytes of entries each side may send before the other has granted more: what is not yet durable at the
 /// receiver never takes more memory than this and one chunk.
@@ -92,16 +93,6 @@ pub(crate) struct Session {
     is_live: bool,
 }
 
-/// The logs that were named in a session.
-#[derive(Debug)]
-struct Names {
-    next: u32,
-    by_number: BTreeMap<LogNumber, LogId>,
-    numbers: BTreeMap<LogId, LogNumber>,
-    /// What the peer calls the compartments of the logs that it named.
-    told: BTreeMap<LogId, String>,
-}
-
 /// A log that the peer wants from here.
 #[derive(Debug, Default)]
 struct Outgoing {
@@ -122,45 +113,12 @@ struct Incoming {
     announced: Option<Announced>,
 }
 
-/// A round that this side opened.
-#[derive(Debug)]
-struct MyRound {
-    number: u32,
-    requests: Vec<RequestId>,
-    /// `None` until the reply has come: the logs that the peer named first.
-    answered: Option<usize>,
-    named: Vec<StateMessage>,
-    owed: Owed,
-    peer_is_done: bool,
-    received_before: u64,
-}
-
-/// A round that the peer opened.
-#[derive(Debug)]
-struct TheirRound {
-    number: u32,
-    opened: Vec<StateMessage>,
-    /// Logs that this side named first and whose state at the peer has to come.
-    awaited: BTreeSet<LogId>,
-    has_replied: bool,
-    owed: Owed,
-}
-
-/// What this side has to send in a round: the size that each log had when the round began.
-#[derive(Clone, Debug, Default)]
-struct Owed {
-    targets: BTreeMap<LogId, u64>,
-    is_done: bool,
-    facts_before: u64,
-    bytes_before: u64,
-}
-
 /// A read of a chunk, and under which checkpoint it will be sent.
 #[derive(Debug)]
 pub(crate) struct ChunkLoad {
     pub(crate) log: LogId,
     pub(crate) from: u64,
-    signed: Signed,
+    pub(crate) signed: Signed,
 }
 
 impl ChunkLoad {
@@ -291,8 +249,6 @@ impl Session {
         }
         self.settle(engine)
     }
-
-    // ---- frontiers
 
     fn frontier(&mut self, engine: &mut Engine, frontier: Frontier) -> Result<(), SyncError> {
         let Frontier {
@@ -550,8 +506,6 @@ impl Session {
         self.names.by_number.get(&state.log.number()).copied()
     }
 
-    // ---- sending
-
     /// Both sides know what the other holds: what is owed from here on is what the logs have now.
     fn begin_sending(&mut self, engine: &mut Engine, known_by: FrontierPart) {
         let target = |log: &LogId| engine.logs.get(log).map_or(0, |state| state.provable());
@@ -697,8 +651,6 @@ impl Session {
         self.settle(engine)
     }
 
-    // ---- receiving
-
     fn announce(&mut self, engine: &mut Engine, announce: Announce) -> Result<(), SyncError> {
         let log = self.names.log(announce.log)?;
         let told = self.names.told.get(&log).cloned();
@@ -770,8 +722,6 @@ impl Session {
             SyncMessage::Receipt(receipt),
         );
     }
-
-    // ---- the end of a round
 
     fn caught_up(&mut self, engine: &mut Engine, caught_up: CaughtUp) -> Result<(), SyncError> {
         if let Some(mine) = self
@@ -848,146 +798,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-impl TheirRound {
-    fn new(number: u32) -> Self {
-        Self {
-            number,
-            opened: Vec::new(),
-            awaited: BTreeSet::new(),
-            has_replied: false,
-            owed: Owed::default(),
-        }
-    }
-}
-
-impl Names {
-    fn new(side: Side) -> Self {
-        Self {
-            next: match side {
-                Side::Dialer => 0,
-                Side::Acceptor => 1,
-            },
-            by_number: BTreeMap::new(),
-            numbers: BTreeMap::new(),
-            told: BTreeMap::new(),
-        }
-    }
-
-    /// The name of a log; the first time with all that it stands for.
-    fn name(&mut self, engine: &Engine, log: LogId) -> LogName {
-        if let Some(number) = self.numbers.get(&log) {
-            return LogName::Known(*number);
-        }
-        let number = LogNumber(self.next);
-        self.next += 2;
-        self.numbers.insert(log, number);
-        self.by_number.insert(number, log);
-        let name = engine.compartment_name(log.compartment).unwrap_or_default();
-        let compartment = BoundedString::new(name).unwrap_or_default();
-        LogName::New {
-            number,
-            log,
-            compartment,
-        }
-    }
-
-    /// Notes a log that the peer names.
-    fn learn(&mut self, state: &StateMessage) -> Result<(), SyncError> {
-        match &state.log {
-            LogName::Known(number) => self.log(*number).map(drop),
-            LogName::New {
-                number,
-                log,
-                compartment,
-            } => {
-                let is_mine = number.0 % 2 == self.next % 2;
-                if is_mine || self.by_number.insert(*number, *log).is_some() {
-                    return Err(SyncError::Violation("a log number that is taken"));
-                }
-                check_count(self.by_number.len())?;
-                self.numbers.entry(*log).or_insert(*number);
-                self.told.insert(*log, compartment.to_string());
-                Ok(())
-            }
-        }
-    }
-
-    fn log(&self, number: LogNumber) -> Result<LogId, SyncError> {
-        let log = self.by_number.get(&number).copied();
-        log.ok_or(SyncError::Violation("a log number that was never given"))
-    }
-}
-
-fn check_count(logs: usize) -> Result<(), SyncError> {
-    if logs > SESSION_LOGS_MAX {
-        return Err(SyncError::Violation("more logs than a session may have"));
-    }
-    Ok(())
-}
-
-fn held(state: &crate::logbook::LogState, size: u64) -> Held {
-    if state.partial.is_empty() && state.withheld.is_empty() {
-        return Held::Complete;
-    }
-    let full = state.full(size);
-    Held::Sets {
-        full: full.digest(),
-        partial: state.partial.digest(),
-        declined: causality_fact::PositionSet::new().digest(),
-    }
-}
-
-fn announce(
-    engine: &Engine,
-    number: LogNumber,
-    load: &ChunkLoad,
-    records: Vec<Vec<u8>>,
-    first_block: u64,
-) -> Result<Announce, SyncError> {
-    // What does not fit a message was refused when it was received or made.
-    let fits = |_| SyncError::Closed;
-    let records = records
-        .into_iter()
-        .map(BoundedBytes::new)
-        .collect::<Result<_, _>>();
-    let roots = engine
-        .logs
-        .get(&load.log)
-        .map(|state| state.roots_under(&load.signed, first_block));
-    Ok(Announce {
-        log: number,
-        key_records: BoundedVec::new(records.map_err(fits)?).map_err(fits)?,
-        checkpoint: BoundedBytes::new(load.signed.checkpoint.to_bytes()).map_err(fits)?,
-        first_block,
-        block_roots: Hashes::new(&roots.unwrap_or_default()).map_err(fits)?,
-    })
-}
-
-fn encode(entries: &[StoredEntry]) -> Vec<u8> {
-    let mut to = Encoder::new();
-    for entry in entries {
-        match &entry.body {
-            StoredBody::Row { bytes, .. } => to.bytes(bytes),
-            StoredBody::Withheld { level, hash } => to.uint(0).u8(*level).raw(hash.as_bytes()),
-        };
-    }
-    to.finish()
-}
-
-/// The hashes to the right of a chunk, from those of the subtrees behind it; `None` when these have a gap.
-fn right(end: u64, size: u64, behind: &[(Subtree, TreeHash)]) -> Option<Vec<TreeHash>> {
-    let block_end = (end.div_ceil(BLOCK_LEAVES) * BLOCK_LEAVES).min(size);
-    let hash = |subtree: Subtree| {
-        let range = subtree.range_in(block_end);
-        let from = behind.partition_point(|(part, _)| part.start() < range.start);
-        let to = behind.partition_point(|(part, _)| part.start() < range.end);
-        subtree.hash_from(block_end, behind.get(from..to)?).ok()
-    };
-    decompose(end..block_end.max(end))
-        .ok()?
-        .into_iter()
-        .map(hash)
-        .collect()
 }
