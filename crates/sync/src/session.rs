@@ -26,10 +26,7 @@ use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-use crate::content::announce;
-use crate::content::encode;
-use crate::content::held;
-use crate::content::right;
+use crate::content::{announce, encode, held, right};
 use crate::effect::Direction;
 use crate::effect::Event;
 use crate::effect::FEEDS;
@@ -46,9 +43,7 @@ use crate::ingest::Ingested;
 use crate::logbook::Signed;
 use crate::names::Names;
 use crate::names::check_count;
-use crate::round::MyRound;
-use crate::round::Owed;
-use crate::round::TheirRound;
+use crate::round::{MyRound, Owed, TheirRound};
 
 /// How many bytes of entries each side may send before the other has granted more: what is not yet durable at the
 /// receiver never takes more memory than this and one chunk.
