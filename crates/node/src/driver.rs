@@ -405,8 +405,12 @@ impl Driver {
             }
             Event::Ended { session, error } => {
                 let error = error.unwrap_or(SyncError::Closed);
+                if matches!(error, SyncError::Closed | SyncError::Goodbye(_)) {
+                    tracing::info!(?session, %error, "a session ended");
+                } else {
+                    tracing::warn!(?session, %error, "a session was ended");
+                }
                 if let Some(open) = self.sessions.take(session) {
-                    tracing::info!(peer = %open.peer, %error, "a session ended");
                     open.connection.close(DONE_CODE, "the session is over");
                     for request in open.rounds {
                         if let Some(answer) = self.rounds.remove(&request) {

@@ -37,9 +37,7 @@ use crate::effect::Side;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::engine::Engine;
-use crate::ingest::Announced;
-use crate::ingest::Chunked;
-use crate::ingest::Ingested;
+use crate::ingest::{Announced, Chunked, Ingested};
 use crate::logbook::Signed;
 use crate::names::Names;
 use crate::names::check_count;
@@ -47,7 +45,7 @@ use crate::round::{MyRound, Owed, TheirRound};
 
 /// How many bytes of entries each side may send before the other has granted more: what is not yet durable at the
 /// receiver never takes more memory than this and one chunk.
-pub const CREDIT_BYTES: u64 = 8 << 20;
+pub const CREDIT_BYTES: i64 = 8 << 20;
 /// No more is read from the store while this many bytes of entries wait for the network.
 pub const UNFLUSHED_BYTES_MAX: usize = 4 << 20;
 /// How many reads of a session are under way at once.
@@ -68,9 +66,9 @@ pub(crate) struct Session {
     names: Names,
     outgoing: BTreeMap<LogId, Outgoing>,
     incoming: BTreeMap<LogId, Incoming>,
-    /// How many bytes of entries may be sent, and how many the peer may send.
-    credit: u64,
-    peer_credit: u64,
+    /// How many bytes of entries may be sent, and how many the peer may send. The last chunk may overdraw either.
+    credit: i64,
+    peer_credit: i64,
     unflushed: usize,
     loads: usize,
     mine: Option<MyRound>,
@@ -547,7 +545,7 @@ impl Session {
             .map(|(log, _)| *log)
             .collect();
         for log in due {
-            if self.credit == 0 || self.unflushed >= UNFLUSHED_BYTES_MAX || self.loads >= LOADS_MAX
+            if self.credit <= 0 || self.unflushed >= UNFLUSHED_BYTES_MAX || self.loads >= LOADS_MAX
             {
                 return;
             }
@@ -597,7 +595,8 @@ impl Session {
             return Ok(());
         };
         let end = last.range().end;
-        if load.from == outgoing.sent {
+        // Several chunks may have been read on the same credit; those behind its end are read again.
+        if load.from == outgoing.sent && self.credit > 0 {
             let until = load.until();
             let chunk = Chunk {
                 from: load.from,
@@ -620,7 +619,7 @@ impl Session {
             outgoing.sent = end;
             self.facts_sent += entries.len() as u64;
             self.bytes_sent += bytes as u64;
-            self.credit = self.credit.saturating_sub(bytes as u64);
+            self.credit -= bytes as i64;
             self.unflushed += bytes;
             let message = FactSync::new(number, chunk).map_err(|_| SyncError::Closed)?;
             engine.send(self.id, stream, SyncMessage::FactSync(message));
@@ -641,7 +640,8 @@ impl Session {
         }
         self.facts_confirmed += receipt.size.saturating_sub(outgoing.confirmed);
         outgoing.confirmed = outgoing.confirmed.max(receipt.size);
-        self.credit = self.credit.saturating_add(receipt.credit).min(CREDIT_BYTES);
+        let granted = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
+        self.credit = self.credit.saturating_add(granted).min(CREDIT_BYTES);
         self.pump(engine);
         self.settle(engine)
     }
@@ -667,10 +667,10 @@ impl Session {
         let number = chunk.log;
         let log = self.names.log(number)?;
         let bytes = chunk.entries.len() as u64;
-        if self.peer_credit == 0 {
+        if self.peer_credit <= 0 {
             return Err(SyncError::Violation("more than was granted"));
         }
-        self.peer_credit = self.peer_credit.saturating_sub(bytes);
+        self.peer_credit -= bytes as i64;
         let Some(incoming) = self.incoming.get_mut(&log) else {
             return Err(SyncError::Violation("facts that nobody asked for"));
         };
@@ -704,7 +704,10 @@ impl Session {
             return;
         };
         let size = engine.logs.get(&log).map_or(0, |state| state.durable);
-        self.peer_credit = self.peer_credit.saturating_add(bytes).min(CREDIT_BYTES);
+        self.peer_credit = self
+            .peer_credit
+            .saturating_add(bytes as i64)
+            .min(CREDIT_BYTES);
         let receipt = Receipt {
             log: number,
             size,

@@ -158,3 +158,31 @@ async fn a_domain_that_starts_again_goes_on_where_it_was() {
         assert_eq!(digest(&second, &amber).await, digest(&b, &amber).await);
     }
 }
+
+/// Each side counted what was overdrawn in its own way, so that a sender with a right to send was cut off as a violator
+/// once in a few large transfers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn far_more_than_the_credit_arrives_over_several_logs_at_once() {
+    const COMPARTMENTS: &[&str] = &["one", "two", "three", "public"];
+    for network in Network::all() {
+        let amber = network.domain("amber", 1).await;
+        let basil = network.domain("basil", 2).await;
+        let a = amber.start(vec![basil.peer(COMPARTMENTS, &[])]).await;
+        let b = basil.start(vec![amber.peer(&[], COMPARTMENTS)]).await;
+        serve(&b);
+        for compartment in COMPARTMENTS {
+            let drafts = (0..1_000).map(|number| {
+                let mut draft = draft(number, number);
+                let bytes = causality_fact::Value::Bytes(vec![number as u8; 13_000]);
+                draft.content.insert("bytes".to_owned(), bytes);
+                draft
+            });
+            a.registry()
+                .register_facts(compartment, drafts.collect())
+                .await
+                .unwrap();
+        }
+        assert_eq!(sync(&a, &basil, Direction::Push).await.facts_sent, 4_000);
+        assert_eq!(digest(&a, &amber).await, digest(&b, &amber).await);
+    }
+}
