@@ -54,7 +54,7 @@ use crate::state::read_state;
 /// How many commands and messages wait for the engine.
 pub(crate) const INPUTS_MAX: usize = 256;
 /// No new appends are taken up while this many bytes wait to be written.
-const UNWRITTEN_BYTES_MAX: usize = 32 << 20;
+const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
 /// How long a peer may take to hear the end of a session.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 

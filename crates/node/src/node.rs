@@ -151,6 +151,7 @@ impl Node {
 
     /// Answers peers and keeps sessions with those that have an address, until the node stops. New peers count at once.
     pub async fn serve(&self) {
+        self.synchronizer.keep_sessions();
         let accepting = tokio::spawn(Arc::clone(&self.messenger).accept());
         let mut kept: BTreeMap<DomainId, JoinHandle<()>> = BTreeMap::new();
         let mut changes = self.messenger.changes();

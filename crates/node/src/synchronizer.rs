@@ -7,6 +7,8 @@ use causality_sync::SyncError;
 use causality_transport::Connection;
 use causality_transport::ConnectionStats;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -31,6 +33,8 @@ pub struct FactSynchronizer {
     messenger: Arc<CrossDomainMessenger>,
     commands: mpsc::Sender<Command>,
     limits: Limits,
+    /// Whether the node serves: then sessions stay, whoever opened them.
+    serves: Arc<AtomicBool>,
 }
 
 /// What a synchronisation did.
@@ -63,11 +67,18 @@ impl FactSynchronizer {
             messenger,
             commands,
             limits,
+            serves: Arc::default(),
         }
     }
 
+    /// From now on sessions stay open.
+    pub(crate) fn keep_sessions(&self) {
+        self.serves.store(true, Ordering::Relaxed);
+    }
+
     /// Catches up with a peer: returns when all that either side owed the other when it began is durable there.
-    /// Uses the session that is open; without one it dials, and ends the session when done. `progress` is told how much
+    /// Uses the session that is open; without one it dials, and unless the node serves, ends the session when done. The
+    /// direction is that of a session which it makes for itself; others go both ways. `progress` is told how much
     /// went each way while it runs.
     ///
     /// # Errors
@@ -83,6 +94,8 @@ impl FactSynchronizer {
             .messenger
             .peer(peer)
             .ok_or(NodeError::PeerNotFound(peer))?;
+        let serves = self.serves.load(Ordering::Relaxed);
+        let direction = if serves { Direction::Both } else { direction };
         let started = tokio::time::Instant::now();
         let (session, before, is_own) = match self.open_session(peer).await? {
             Some(open) => {
@@ -129,7 +142,7 @@ impl FactSynchronizer {
             }
             Err(_) => return Err(NodeError::Stopped),
         };
-        if is_own {
+        if is_own && !serves {
             let end = Command::EndSession {
                 session: session.id,
             };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// How many keys one generation has; there are two.
-pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 16;
+pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 15;
 
 /// Values by key. Of two generations the older is dropped when the younger is full, so that a key stays for at least as
 /// many insertions as a generation has: longer than any write is on its way to the store.

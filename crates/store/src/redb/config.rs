@@ -33,7 +33,7 @@ impl RedbConfig {
             cache_bytes: 32 << 20,
             queue_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
-            index_pending_max: 1 << 19,
+            index_pending_max: 1 << 18,
             index_step_keys: 1 << 12,
             logs_max: 1 << 20,
             verify_on_open: false,
