@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use causality_store::{RedbStore, StoreError};
@@ -13,8 +13,8 @@ use crate::handler::{Context, done};
 use crate::home::Home;
 use crate::protocol::{CheckSummary, CopySummary, Reply, Summary};
 
-/// What the store that a backup replaces is called from then on.
-const BEFORE: &str = "store.before-restore.redb";
+/// What the store that a backup replaces is called from then on, with a number if there is one already.
+const BEFORE: &str = "store.before-restore";
 
 /// Reads everything and compares it.
 pub(crate) async fn check(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), Failure> {
@@ -69,10 +69,8 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
     File::open(from).map_err(|error| Failure::io(from.display(), &error))?;
     let store = home.store_path();
     let _open = lock(home)?;
-    let (beside, before) = (
-        store.with_extension("restored"),
-        store.with_file_name(BEFORE),
-    );
+    let beside = store.with_extension("restored");
+    let before = free_name(&store);
     let failed = |error: io::Error| Failure::io(store.display(), &error);
     remove(&beside).map_err(failed)?;
     RedbStore::restore(from, &beside)?;
@@ -85,6 +83,19 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
         .and_then(|dir| dir.sync_all())
         .map_err(failed)?;
     Ok(Summary::StoreCopied(summary))
+}
+
+/// A name beside the store that no file has: what is replaced is never replaced itself.
+fn free_name(store: &Path) -> PathBuf {
+    let numbered = |number: u32| match number {
+        1 => store.with_file_name(format!("{BEFORE}.redb")),
+        number => store.with_file_name(format!("{BEFORE}-{number}.redb")),
+    };
+    let mut number = 1;
+    while numbered(number).exists() {
+        number += 1;
+    }
+    numbered(number)
 }
 
 /// Keeps others from the store while it is replaced. One that is damaged cannot be opened and nobody works on it.

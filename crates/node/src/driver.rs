@@ -420,6 +420,9 @@ impl Driver {
                 }
             }
             Event::Forked { log, peer } => tracing::error!(%log, %peer, "the log is forked"),
+            Event::Refused { log, peer } => {
+                tracing::error!(%log, %peer, "the peer holds another tree of the log and refuses it");
+            }
             Event::LaneAhead { log, peer } => {
                 tracing::error!(%log, %peer, "the peer holds more of this domain's own lane than this store");
             }
@@ -438,7 +441,7 @@ impl Driver {
             .send(causality_sync::StreamNumber::CONTROL, goodbye);
         for request in open.rounds {
             if let Some(answer) = self.rounds.remove(&request) {
-                let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
+                let _ = answer.send(Err(RoundFailure::Ended(SyncError::Goodbye(reason))));
             }
         }
         let OpenSession {

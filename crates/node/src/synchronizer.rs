@@ -6,6 +6,7 @@ use causality_sync::SessionId;
 use causality_sync::SyncError;
 use causality_transport::Connection;
 use causality_transport::ConnectionStats;
+use causality_wire::GoodbyeReason;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -23,6 +24,9 @@ use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
 use crate::messenger::Session;
 use crate::messenger::closed_error;
+
+/// How often a sync whose session was given up for another one is tried.
+const TRIES: u32 = 3;
 
 /// How often a synchronisation tells how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(10);
@@ -89,6 +93,26 @@ impl FactSynchronizer {
         peer: DomainId,
         direction: Direction,
         mut progress: impl FnMut(&SyncReport) + Send,
+    ) -> Result<SyncReport, NodeError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.sync_once(peer, direction, &mut progress).await {
+                // Of two sessions one goes: the other carries on.
+                Err(NodeError::Session {
+                    error: SyncError::Goodbye(GoodbyeReason::Done),
+                    ..
+                }) if tries < TRIES => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn sync_once(
+        &self,
+        peer: DomainId,
+        direction: Direction,
+        progress: &mut (impl FnMut(&SyncReport) + Send),
     ) -> Result<SyncReport, NodeError> {
         let config = self
             .messenger

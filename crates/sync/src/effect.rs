@@ -301,6 +301,13 @@ pub enum Event {
         /// The peer that holds another one.
         peer: DomainId,
     },
+    /// A peer refused a log: it holds another tree of it.
+    Refused {
+        /// The log.
+        log: LogId,
+        /// The peer.
+        peer: DomainId,
+    },
     /// A peer holds positions of a lane of this domain that this store does not: it was set back, by a restored
     /// backup or worse. Nothing is written to the lane any more.
     LaneAhead {

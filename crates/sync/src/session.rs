@@ -1,5 +1,7 @@
 //! One session with a peer: rounds of catch-up, what is sent and what is received (`docs/src/spec/sync.md`).
 
+mod receive;
+
 use causality_envelope::SessionKeys;
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::Chunk;
@@ -9,7 +11,6 @@ use causality_fact::Subtree;
 use causality_fact::TreeHash;
 use causality_fact::TreeHead;
 use causality_store::StoredEntry;
-use causality_wire::Announce;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::FactSync;
@@ -37,7 +38,7 @@ use crate::effect::Side;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::engine::Engine;
-use crate::ingest::{Announced, Chunked, Ingested};
+use crate::ingest::Announced;
 use crate::logbook::Signed;
 use crate::names::Names;
 use crate::names::check_count;
@@ -98,12 +99,16 @@ struct Outgoing {
     /// The size of the last checkpoint that was announced to it.
     announced: u64,
     is_loading: bool,
+    /// Whether the peer refused it.
+    is_refused: bool,
 }
 
 /// A log that comes from the peer.
 #[derive(Debug, Default)]
 struct Incoming {
     announced: Option<Announced>,
+    /// Whether the peer's tree is another than the one held.
+    is_refused: bool,
 }
 
 /// A read of a chunk, and under which checkpoint it will be sent.
@@ -541,7 +546,7 @@ impl Session {
         let due: Vec<_> = self
             .outgoing
             .iter()
-            .filter(|(_, out)| !out.is_loading)
+            .filter(|(_, out)| !out.is_loading && !out.is_refused)
             .map(|(log, _)| *log)
             .collect();
         for log in due {
@@ -635,6 +640,13 @@ impl Session {
                 "a receipt for a log that was not sent",
             ));
         };
+        if !receipt.refused.is_empty() && !outgoing.is_refused {
+            outgoing.is_refused = true;
+            engine.event(Event::Refused {
+                log,
+                peer: self.peer,
+            });
+        }
         if receipt.size > outgoing.sent {
             return Err(SyncError::Violation("a receipt for what was not sent"));
         }
@@ -644,81 +656,6 @@ impl Session {
         self.credit = self.credit.saturating_add(granted).min(CREDIT_BYTES);
         self.pump(engine);
         self.settle(engine)
-    }
-
-    fn announce(&mut self, engine: &mut Engine, announce: Announce) -> Result<(), SyncError> {
-        let log = self.names.log(announce.log)?;
-        let told = self.names.told.get(&log).cloned();
-        let Some(incoming) = self.incoming.get_mut(&log) else {
-            return Err(SyncError::Violation("facts that nobody asked for"));
-        };
-        if let Some(announced) = Announced::verify(engine, log, told, announce)? {
-            incoming.announced = Some(announced);
-        }
-        Ok(())
-    }
-
-    fn chunk(
-        &mut self,
-        engine: &mut Engine,
-        now_ms: u64,
-        chunk: FactSync,
-    ) -> Result<(), SyncError> {
-        let number = chunk.log;
-        let log = self.names.log(number)?;
-        let bytes = chunk.entries.len() as u64;
-        if self.peer_credit <= 0 {
-            return Err(SyncError::Violation("more than was granted"));
-        }
-        self.peer_credit -= bytes as i64;
-        let Some(incoming) = self.incoming.get_mut(&log) else {
-            return Err(SyncError::Violation("facts that nobody asked for"));
-        };
-        let Some(announced) = &mut incoming.announced else {
-            // The checkpoint was older than what is held, so the facts are held.
-            self.confirm(engine, log, bytes);
-            return Ok(());
-        };
-        match announced.extend(engine, now_ms, chunk)? {
-            Chunked::Held => self.confirm(engine, log, bytes),
-            Chunked::New(batch, ingested) => {
-                if let Some(outgoing) = self.outgoing.get_mut(&log) {
-                    // Whoever sends it holds it: it does not go back.
-                    outgoing.sent = outgoing.sent.max(ingested.size);
-                    outgoing.confirmed = outgoing.confirmed.max(ingested.size);
-                }
-                engine.commit_ingested(self.id, batch, *ingested);
-            }
-        }
-        Ok(())
-    }
-
-    /// What a chunk brought is durable.
-    pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested) {
-        self.facts_received += ingested.facts;
-        self.confirm(engine, ingested.log, ingested.bytes);
-    }
-
-    fn confirm(&mut self, engine: &mut Engine, log: LogId, bytes: u64) {
-        let Some(number) = self.names.numbers.get(&log).copied() else {
-            return;
-        };
-        let size = engine.logs.get(&log).map_or(0, |state| state.durable);
-        self.peer_credit = self
-            .peer_credit
-            .saturating_add(bytes as i64)
-            .min(CREDIT_BYTES);
-        let receipt = Receipt {
-            log: number,
-            size,
-            refused: BoundedVec::default(),
-            credit: bytes,
-        };
-        engine.send(
-            self.id,
-            StreamNumber::CONTROL,
-            SyncMessage::Receipt(receipt),
-        );
     }
 
     fn caught_up(&mut self, engine: &mut Engine, caught_up: CaughtUp) -> Result<(), SyncError> {
@@ -745,7 +682,7 @@ impl Session {
         let is_confirmed = |(log, size): (&LogId, &u64)| {
             outgoing
                 .get(log)
-                .is_none_or(|outgoing| outgoing.confirmed >= *size)
+                .is_none_or(|outgoing| outgoing.is_refused || outgoing.confirmed >= *size)
         };
         let mine_open = mine.as_mut().filter(|mine| mine.answered.is_some());
         let mine_owed = mine_open.map(|mine| (mine.number, &mut mine.owed));
