@@ -79,7 +79,7 @@ impl Domain {
             match output {
                 Output::Load {
                     ticket,
-                    load: Load::Append { marks, keys },
+                    load: Load::Append { marks, keys, .. },
                 } => {
                     let marks = vec![None; marks.len()];
                     let keys = vec![Vec::new(); keys.len()];

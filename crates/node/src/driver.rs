@@ -420,8 +420,14 @@ impl Driver {
                 }
             }
             Event::Forked { log, peer } => tracing::error!(%log, %peer, "the log is forked"),
-            Event::Refused { log, peer } => {
-                tracing::error!(%log, %peer, "the peer holds another tree of the log and refuses it");
+            Event::Refused { log, peer, error } => {
+                tracing::warn!(%log, %peer, %error, "the log is not taken from the peer");
+            }
+            Event::Declined { log, peer, reason } => {
+                tracing::warn!(%log, %peer, ?reason, "the peer does not take the log");
+            }
+            Event::TooFarBehind { log, peer } => {
+                tracing::error!(%log, %peer, "the peer lacks more of the log than can be announced");
             }
             Event::LaneAhead { log, peer } => {
                 tracing::error!(%log, %peer, "the peer holds more of this domain's own lane than this store");
@@ -577,7 +583,11 @@ async fn perform_load(
     load: Load,
 ) -> Result<Loaded, StoreError> {
     match load {
-        Load::Append { marks, keys } => {
+        Load::Append {
+            compartment,
+            marks,
+            keys,
+        } => {
             let places = store.by_mark(&marks).await?;
             let found: Vec<_> = places.iter().flatten().copied().collect();
             let mut rows = rows_at(store, &found).await?.into_iter();
@@ -592,6 +602,7 @@ async fn perform_load(
                 let own: Vec<_> = places
                     .into_iter()
                     .filter(|place| place.log.origin == own)
+                    .filter(|place| Some(place.log.compartment) == compartment)
                     .collect();
                 let mut of_key = Vec::with_capacity(own.len());
                 for row in rows_at(store, &own).await?.into_iter().flatten() {

@@ -26,8 +26,10 @@ use causality_store::RESTORED_KEY;
 use causality_store::SideTable;
 use causality_store::SideWrite;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::compartment::is_name;
+use crate::draft::APPEND_BYTES_MAX;
 use crate::draft::AppendError;
 use crate::draft::AppendOutcome;
 use crate::draft::Appended;
@@ -42,14 +44,21 @@ use crate::effect::Load;
 use crate::effect::RequestId;
 use crate::engine::Engine;
 use crate::heads::OwnHeads;
+use crate::logbook::Durable;
 use crate::logbook::LANES;
 use crate::logbook::LogState;
 use crate::logbook::Signed;
+
+/// The most positions of a lane in which this store writes: then it opens another, so that a newcomer can always be told of
+/// all its blocks at once.
+const LANE_POSITIONS_MAX: u64 = 1 << 26;
 
 /// An append that waits for what it has to know.
 #[derive(Debug)]
 pub(crate) struct Append {
     pub(crate) request: RequestId,
+    /// Its number among the open appends.
+    number: u64,
     compartment: String,
     drafts: Vec<Draft>,
     /// The marks and conflict keys asked for, in the order of the answers.
@@ -60,16 +69,18 @@ pub(crate) struct Append {
 /// An append whose facts are made; they are durable once its batch is.
 #[derive(Debug)]
 pub(crate) struct Built {
-    pub(crate) log: LogId,
+    log: LogId,
     request: RequestId,
+    number: u64,
     appended: Vec<Appended>,
-    signed: Option<(Signed, u64)>,
+    /// The log once it is durable, if it has new facts.
+    durable: Option<Durable>,
 }
 
 impl Append {
     /// Checks what can be checked at once, and says what else it has to know.
     pub(crate) fn new(
-        engine: &Engine,
+        engine: &mut Engine,
         now_ms: u64,
         request: RequestId,
         compartment: String,
@@ -85,28 +96,27 @@ impl Append {
         for draft in &mut drafts {
             draft.valid.get_or_insert(since_now);
         }
+        let number = engine.open_appends.begin();
         let marks: Vec<_> = drafts.iter().filter_map(|draft| draft.mark).collect();
-        let needs_heads = drafts
-            .iter()
-            .filter(|draft| draft.supersedes == Supersedes::OwnHeads);
-        let mut keys: Vec<_> = needs_heads.map(key_of).collect();
-        keys.retain(|key| engine.heads.get(key).is_none());
-        keys.sort_unstable();
-        keys.dedup();
+        for mark in &marks {
+            engine.marks.keep(*mark);
+        }
+        let known = engine.compartments.by_name(&compartment);
+        let keys = known.map_or(Vec::new(), |known| unknown_keys(engine, known, &drafts));
         let load = Load::Append {
+            compartment: known,
             marks: marks.clone(),
             keys: keys.clone(),
         };
-        Ok((
-            Self {
-                request,
-                compartment,
-                drafts,
-                marks,
-                keys,
-            },
-            load,
-        ))
+        let append = Self {
+            request,
+            number,
+            compartment,
+            drafts,
+            marks,
+            keys,
+        };
+        Ok((append, load))
     }
 
     /// Makes the facts, extends the tree, signs. When there is nothing new the batch is empty, and still to be waited
@@ -118,8 +128,22 @@ impl Append {
         marked: Vec<Option<FactId>>,
         own: Vec<Vec<(FactId, FactCore)>>,
     ) -> Result<(Built, Batch), AppendError> {
-        let mut lane = Lane::open(engine, &self.compartment);
-        let request = self.request;
+        let number = self.number;
+        let built = self.build_open(engine, now_ms, marked, own);
+        if built.is_err() {
+            engine.open_appends.end(number);
+        }
+        built
+    }
+
+    fn build_open(
+        self,
+        engine: &mut Engine,
+        now_ms: u64,
+        marked: Vec<Option<FactId>>,
+        own: Vec<Vec<(FactId, FactCore)>>,
+    ) -> Result<(Built, Batch), AppendError> {
+        let mut lane = Lane::open(engine, &self.compartment, self.drafts.len());
         let mut facts = Facts::new(self.drafts.len(), (self.marks, marked), (self.keys, own));
         let mut hlc = lane.state.last_hlc;
         for (index, draft) in self.drafts.into_iter().enumerate() {
@@ -131,74 +155,67 @@ impl Append {
             let fact = facts.make(engine, draft, lane.log, hlc).map_err(wrong)?;
             facts.push(fact, mark);
         }
-        let Facts {
-            appended,
-            new,
-            heads,
-            ..
-        } = facts;
-        let log = lane.log;
-        let built = |signed| Built {
-            log,
-            request,
-            appended,
-            signed,
+        let mut built = Built {
+            log: lane.log,
+            request: self.request,
+            number: self.number,
+            appended: facts.appended,
+            durable: None,
         };
-        if new.is_empty() {
-            return Ok((built(None), Batch::default()));
+        if facts.new.is_empty() {
+            return Ok((built, Batch::default()));
         }
-        let closed = lane.state.tree.closed().len() as u64;
-        let start = lane.state.tree.size();
-        let mut entries = Vec::with_capacity(new.len());
-        let mut marked = Vec::with_capacity(new.len());
-        for (position, (fact, mark)) in (start..).zip(new) {
-            lane.state.tree.push(leaf_hash(&fact.id()));
-            if let Some(mark) = mark {
-                marked.push((mark, fact.id()));
-            }
-            let entry = Entry::Row(Row::from(fact));
-            entries.push(NewEntry {
-                log: lane.log,
-                position,
-                entry,
-                mark,
-            });
-        }
+        let entries = lane.push(facts.new)?;
         lane.state.last_hlc = hlc;
-        let head = TreeHead {
-            size: lane.state.tree.size(),
-            root: lane.state.tree.root(),
+        let side = lane.sign(engine, hlc);
+        let log = lane.log;
+        built.durable = Some(lane.state.snapshot());
+        let mut batch = Batch {
+            entries,
+            side,
+            time: i64::try_from(now_ms).unwrap_or(i64::MAX),
         };
-        let checkpoint = engine.keys.sign_checkpoint(lane.log, head, hlc);
-        let checkpoint = checkpoint.map_err(|_| AppendError::LaneFull)?;
-        let signed = Signed::at_tree(checkpoint, &lane.state.tree);
-        let mut side = lane.state.writes(&lane.log, &signed, closed);
-        side.extend(lane.keep(engine));
-        marked
-            .into_iter()
-            .for_each(|(mark, id)| engine.marks.insert(mark, id));
-        heads
-            .into_iter()
-            .for_each(|(key, heads)| engine.heads.insert(key, heads));
-        let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
-        Ok((
-            built(Some((signed, head.size))),
-            Batch {
-                entries,
-                side,
-                time,
-            },
-        ))
+        batch.side.extend(lane.keep(engine));
+        for new in &batch.entries {
+            if let (Some(mark), Entry::Row(row)) = (new.mark, &new.entry) {
+                engine.marks.insert(&engine.open_appends, mark, row.id());
+            }
+        }
+        for (key, heads) in facts.heads {
+            let key = (log.compartment, key);
+            engine.heads.insert(&engine.open_appends, key, heads);
+        }
+        Ok((built, batch))
     }
 }
 
+/// The conflict keys whose own heads have to be read.
+fn unknown_keys(
+    engine: &mut Engine,
+    compartment: CompartmentId,
+    drafts: &[Draft],
+) -> Vec<ConflictKey> {
+    let needs_heads = drafts
+        .iter()
+        .filter(|draft| draft.supersedes == Supersedes::OwnHeads);
+    let mut keys: Vec<_> = needs_heads.map(key_of).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| !engine.heads.keep((compartment, *key)));
+    keys
+}
+
 impl Built {
+    /// The log that has new facts, if any.
+    pub(crate) fn grown(&self) -> Option<LogId> {
+        self.durable.as_ref().map(|_| self.log)
+    }
+
     /// Its facts are durable: publishes the checkpoint and gives the answer.
     pub(crate) fn finish(self, engine: &mut Engine) -> Event {
-        if let Some((signed, size)) = self.signed {
-            let state = engine.logs.entry(self.log).or_default();
-            state.signed = Some(signed);
-            state.durable = size;
+        engine.open_appends.end(self.number);
+        if let Some(durable) = self.durable {
+            engine.logs.entry(self.log).or_default().durable = durable;
         }
         Event::Appended {
             request: self.request,
@@ -211,31 +228,72 @@ impl Built {
 struct Lane {
     log: LogId,
     state: LogState,
+    /// How many full blocks the store has, or is about to have.
+    closed: usize,
     /// The name of the compartment, when it is new.
     new_name: Option<String>,
 }
 
 impl Lane {
-    fn open(engine: &mut Engine, name: &str) -> Self {
+    fn open(engine: &mut Engine, name: &str, drafts: usize) -> Self {
         let known = engine.compartments.by_name(name);
         let compartment = known.unwrap_or_else(|| CompartmentId::new(random(engine)));
-        let lane = engine
-            .lanes
-            .get(&compartment)
-            .filter(|_| !engine.restored)
-            .copied();
-        let lane = lane.unwrap_or_else(|| LaneId::new(random(engine)));
-        let log = LogId {
-            origin: engine.domain(),
+        let origin = engine.domain();
+        let log = |lane| LogId {
+            origin,
             compartment,
             lane,
         };
+        let lane = engine.lanes.get(&compartment).copied();
+        let lane = lane.filter(|_| !engine.restored).filter(|lane| {
+            let size = engine.logs.get(&log(*lane)).map_or(0, |s| s.tree.size());
+            size + drafts as u64 <= LANE_POSITIONS_MAX
+        });
+        let log = log(lane.unwrap_or_else(|| LaneId::new(random(engine))));
         let state = engine.logs.get(&log).cloned().unwrap_or_default();
         Self {
             log,
+            closed: state.tree.closed().len(),
             state,
             new_name: known.is_none().then(|| name.to_owned()),
         }
+    }
+
+    /// Puts facts behind the others.
+    fn push(
+        &mut self,
+        new: Vec<(TemporalFact, Option<Mark>)>,
+    ) -> Result<Vec<NewEntry>, AppendError> {
+        let (mut entries, mut bytes) = (Vec::with_capacity(new.len()), 0);
+        for (position, (fact, mark)) in (self.state.tree.size()..).zip(new) {
+            self.state.tree.push(leaf_hash(&fact.id()));
+            let row = Row::from(fact);
+            bytes += row.bytes().len();
+            entries.push(NewEntry {
+                log: self.log,
+                position,
+                entry: Entry::Row(row),
+                mark,
+            });
+        }
+        if bytes > APPEND_BYTES_MAX {
+            return Err(AppendError::TooLarge(bytes));
+        }
+        Ok(entries)
+    }
+
+    /// Signs the lane as it is now; returns the writes that keep it.
+    fn sign(&mut self, engine: &Engine, hlc: Hlc) -> Vec<SideWrite> {
+        let head = TreeHead {
+            size: self.state.tree.size(),
+            root: self.state.tree.root(),
+        };
+        let checkpoint = engine
+            .keys
+            .sign_checkpoint(self.log, head, hlc)
+            .expect("the lane is this domain's and has at most LANE_POSITIONS_MAX positions");
+        let signed = Signed::at_tree(checkpoint, &self.state.tree);
+        self.state.advance(&Arc::new(signed), self.closed)
     }
 
     /// Puts the lane back as it is now; returns what has to be written because it, or its compartment, is new. After a
@@ -266,7 +324,8 @@ impl Lane {
     }
 }
 
-fn lane_write(compartment: CompartmentId, lane: Option<LaneId>) -> SideWrite {
+/// The write that keeps in which lane of a compartment this store writes.
+pub(crate) fn lane_write(compartment: CompartmentId, lane: Option<LaneId>) -> SideWrite {
     let value = lane.map(|lane| lane.as_bytes().to_vec());
     SideWrite {
         table: LANES,
@@ -331,11 +390,16 @@ impl Facts {
         let supersedes = match &draft.supersedes {
             Supersedes::Exactly(list) => self.resolve(list)?,
             Supersedes::OwnHeads => {
-                let heads = self.heads_of(engine, key);
-                let own: Vec<_> = heads.overlapping(valid).take(SUPERSEDES_MAX).collect();
-                own.into_iter()
-                    .chain(draft.context.of_key(key, Same::Key))
-                    .collect()
+                let mut read: Vec<_> = draft.context.of_key(key, Same::Key).collect();
+                let room = SUPERSEDES_MAX.saturating_sub(read.len());
+                let heads = self.heads_of(engine, log.compartment, key);
+                let unread: Vec<_> = heads
+                    .overlapping(valid)
+                    .filter(|head| !read.contains(head))
+                    .take(room)
+                    .collect();
+                read.extend(unread);
+                read
             }
         };
         let causes = self.resolve(&draft.requires)?.into_iter();
@@ -354,7 +418,8 @@ impl Facts {
         };
         let content = WholeContent::new(Seed::new(random(engine)), draft.content)?;
         let fact = TemporalFact::new(core, content)?;
-        self.heads_of(engine, key).add(fact.id(), fact.core());
+        self.heads_of(engine, log.compartment, key)
+            .add(fact.id(), fact.core());
         Ok(fact)
     }
 
@@ -369,11 +434,17 @@ impl Facts {
         self.new.push((fact, mark));
     }
 
-    fn heads_of(&mut self, engine: &Engine, key: ConflictKey) -> &mut OwnHeads {
+    fn heads_of(
+        &mut self,
+        engine: &Engine,
+        compartment: CompartmentId,
+        key: ConflictKey,
+    ) -> &mut OwnHeads {
         let own = &mut self.own;
         self.heads.entry(key).or_insert_with(|| {
             let rebuild = || OwnHeads::rebuild(own.remove(&key).unwrap_or_default());
-            engine.heads.get(&key).cloned().unwrap_or_else(rebuild)
+            let here = engine.heads.get(&(compartment, key)).cloned();
+            here.unwrap_or_else(rebuild)
         })
     }
 

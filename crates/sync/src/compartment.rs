@@ -3,6 +3,7 @@
 use causality_fact::CompartmentId;
 use causality_store::SideWrite;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::logbook::COMPARTMENTS;
 
@@ -37,15 +38,28 @@ impl Compartments {
             .map(|(id, _)| *id)
     }
 
+    /// Whether a compartment that a peer calls `told` is one of those named in `granted`: by its name here or, if that was
+    /// made from what it was told by, by that.
+    pub(crate) fn is_among(
+        &self,
+        granted: &BTreeSet<String>,
+        id: CompartmentId,
+        told: Option<&str>,
+    ) -> bool {
+        let granted = |name: &str| granted.contains(name);
+        match (self.name(id), told) {
+            (None, told) => told.is_some_and(granted),
+            (Some(name), Some(told)) if names_like(id, told).any(|like| like == name) => {
+                granted(name) || granted(told)
+            }
+            (Some(name), _) => granted(name),
+        }
+    }
+
     /// Takes up a compartment under the name that it was told by, or one like it if that is taken.
     pub(crate) fn add(&mut self, id: CompartmentId, told: &str) -> SideWrite {
-        let name = match self.by_name(told) {
-            None => told.to_owned(),
-            Some(_) => {
-                let short: String = told.chars().take(40).collect();
-                format!("{short}-{id:.8}")
-            }
-        };
+        let free = names_like(id, told).find(|name| self.by_name(name).is_none());
+        let name = free.unwrap_or_else(|| id.to_string());
         self.names.insert(id, name.clone());
         let value = Some(name.into_bytes());
         SideWrite {
@@ -54,6 +68,21 @@ impl Compartments {
             value,
         }
     }
+}
+
+/// A name, and longer ones that tell its compartment from others of the same name: with the first digits of its id, and with
+/// all of them.
+fn names_like(id: CompartmentId, name: &str) -> impl Iterator<Item = String> {
+    let with = move |digits: String| {
+        let room = NAME_BYTES_MAX - 1 - digits.len();
+        format!("{}-{digits}", &name[..name.floor_char_boundary(room)])
+    };
+    [
+        name.to_owned(),
+        with(format!("{id:.8}")),
+        with(id.to_string()),
+    ]
+    .into_iter()
 }
 
 /// Whether text can name a compartment.
@@ -75,6 +104,37 @@ mod tests {
         assert_eq!(write.value, Some(b"ops-02020202".to_vec()));
         assert_eq!(compartments.name(one), Some("ops"));
         assert_eq!(compartments.by_name("ops-02020202"), Some(other));
+    }
+
+    #[test]
+    fn ids_that_start_alike_have_different_names_of_bounded_length() {
+        let mut compartments = Compartments::restore([]);
+        let told = "é".repeat(32);
+        for last in 0..3 {
+            let mut id = [7; 16];
+            id[15] = last;
+            compartments.add(CompartmentId::new(id), &told);
+        }
+        assert_eq!(compartments.names.len(), 4);
+        assert!(compartments.names.values().all(|name| is_name(name)));
+        let names: BTreeSet<_> = compartments.names.values().collect();
+        assert_eq!(names.len(), 4);
+    }
+
+    #[test]
+    fn a_grant_reaches_what_was_made_of_a_told_name_and_nothing_else() {
+        let mut compartments = Compartments::restore([]);
+        let [ops, other, secret, new] = [1, 2, 3, 4].map(|n| CompartmentId::new([n; 16]));
+        compartments.add(ops, "ops");
+        compartments.add(other, "ops");
+        compartments.add(secret, "secret");
+        let granted = BTreeSet::from(["ops".to_owned()]);
+        let among = |id, told| compartments.is_among(&granted, id, told);
+        assert!(among(ops, None) && among(ops, Some("theirs")));
+        assert!(among(other, Some("ops")) && !among(other, Some("theirs")) && !among(other, None));
+        assert!(among(new, Some("ops")) && !among(new, Some("theirs")) && !among(new, None));
+        // What a peer calls a compartment that is known here opens nothing.
+        assert!(!among(secret, Some("ops")));
     }
 
     #[test]

@@ -13,12 +13,15 @@ use causality_fact::TemporalFact;
 use causality_fact::TooManyReferences;
 use causality_fact::ValidTime;
 use causality_fact::Value;
+use causality_store::BATCH_BYTES_MAX;
 use causality_store::Mark;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
 /// The most drafts of one append.
 pub const DRAFTS_MAX: usize = 8192;
+/// The most bytes of rows that the new facts of one append may have together.
+pub const APPEND_BYTES_MAX: usize = BATCH_BYTES_MAX - (1 << 20);
 
 /// A fact to append.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,9 +169,9 @@ pub enum AppendError {
     /// The lane has no time left.
     #[error("the clock is at the end of its range")]
     EndOfTime,
-    /// The lane has no room left, or its key is not valid any more.
-    #[error("the lane cannot be signed any more")]
-    LaneFull,
+    /// The facts are more than one append may write.
+    #[error("facts of {0} bytes together, the limit is {APPEND_BYTES_MAX}")]
+    TooLarge(usize),
     /// The name of the compartment is not one.
     #[error("a compartment name has 1 to 64 bytes without control characters, not {0:?}")]
     CompartmentName(String),

@@ -1,10 +1,14 @@
 //! What goes into the engine and what comes out: the whole vocabulary between it and its driver.
 
 use causality_envelope::SessionKeys;
+use causality_fact::ChunkError;
+use causality_fact::CompartmentId;
 use causality_fact::ConflictKey;
 use causality_fact::DomainId;
 use causality_fact::FactCore;
 use causality_fact::FactId;
+use causality_fact::KeyError;
+use causality_fact::KeyId;
 use causality_fact::KeyLog;
 use causality_fact::LogId;
 use causality_fact::Subtree;
@@ -14,8 +18,10 @@ use causality_store::Mark;
 use causality_store::StoreError;
 use causality_store::StoredEntry;
 use causality_wire::GoodbyeReason;
+use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeSet;
+use thiserror::Error;
 
 use crate::draft::AppendError;
 use crate::draft::Appended;
@@ -122,7 +128,7 @@ pub enum Input {
         /// The message.
         message: SyncMessage,
     },
-    /// Messages of this many bytes of entries have left for the network.
+    /// Messages with this many bytes of entries have left for the network.
     Flushed {
         /// The session.
         session: SessionId,
@@ -221,9 +227,11 @@ pub enum Output {
 pub enum Load {
     /// What an append has to know.
     Append {
+        /// The compartment, if it is not new.
+        compartment: Option<CompartmentId>,
         /// Marks that may be in the store.
         marks: Vec<Mark>,
-        /// Conflict keys whose own facts count.
+        /// Conflict keys whose own facts in the compartment count.
         keys: Vec<ConflictKey>,
     },
     /// A run of a log to send: entries from `from` on, within one block and below `until`, of at most
@@ -250,7 +258,7 @@ pub enum Loaded {
     Append {
         /// For each mark the fact that has it.
         marks: Vec<Option<FactId>>,
-        /// For each key the own facts of it.
+        /// For each key the own facts of it in the compartment.
         keys: Vec<Vec<(FactId, FactCore)>>,
     },
     /// For [`Load::Chunk`].
@@ -294,23 +302,45 @@ pub enum Event {
         /// How many positions of it are durable.
         size: u64,
     },
-    /// Two domains hold different trees under one size of a log: somebody forked it.
+    /// Two domains hold different trees under one size of a log: somebody forked it. It is not synchronised with this peer
+    /// in this session.
     Forked {
         /// The log.
         log: LogId,
         /// The peer that holds another one.
         peer: DomainId,
     },
-    /// A peer refused a log: it holds another tree of it.
-    Refused {
+    /// A peer says that it holds positions of the lane in which this store writes that this store does not: it was set
+    /// back, by a restored backup or worse. Nothing is written to the lane any more, also after a restart: the next append
+    /// opens another. (That is said without proof. To believe a liar costs a new lane, to disbelieve the truth a fork.)
+    LaneAhead {
         /// The log.
         log: LogId,
         /// The peer.
         peer: DomainId,
     },
-    /// A peer holds positions of a lane of this domain that this store does not: it was set back, by a restored
-    /// backup or worse. Nothing is written to the lane any more.
-    LaneAhead {
+    /// The peer takes nothing more of a log, in this session or until the next round.
+    Declined {
+        /// The log.
+        log: LogId,
+        /// The peer.
+        peer: DomainId,
+        /// The reason that it gave.
+        reason: RefusalReason,
+    },
+    /// Nothing more of a log is taken from the peer, in this session or until the next round. The session goes on, since
+    /// the origin may be at fault and the peer may not know.
+    Refused {
+        /// The log.
+        log: LogId,
+        /// The peer.
+        peer: DomainId,
+        /// What is wrong with it.
+        error: LogError,
+    },
+    /// The peer lacks more of a log than one announcement can hold ([`crate::ANNOUNCED_BLOCKS_MAX`] blocks, or the origin's
+    /// key records): it is not sent.
+    TooFarBehind {
         /// The log.
         log: LogId,
         /// The peer.
@@ -332,33 +362,98 @@ pub struct RoundReport {
     pub round_trips: u32,
 }
 
-/// Why a session ended. All but the last are the peer's fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SyncError {
     /// The peer broke the protocol.
     #[error("the peer broke the protocol: {0}")]
     Violation(&'static str),
-    /// A key record or signature of the peer's, or of an origin that it relays, does not hold.
+    /// A key record or signature that the peer sent does not hold, whoever the origin is.
     #[error("keys of log {log} do not verify: {error}")]
     Keys {
         /// The log.
         log: LogId,
         /// What is wrong.
-        error: Box<causality_fact::KeyError>,
+        error: Box<KeyError>,
     },
-    /// A log does not match what its origin signed.
+    /// What the peer sent of a log is malformed or in the wrong place.
     #[error("log {log} does not verify: {error}")]
     Log {
         /// The log.
         log: LogId,
         /// What is wrong.
-        error: Box<causality_fact::ChunkError>,
+        error: Box<ChunkError>,
     },
     /// The peer ended the session.
     #[error("the peer ended the session: {0:?}")]
     Goodbye(GoodbyeReason),
+    /// This side cannot go on.
+    #[error("this side failed: {0}")]
+    Failed(&'static str),
     /// The session is gone, or was replaced.
     #[error("the session is closed")]
     Closed,
+}
+
+impl SyncError {
+    /// What the peer is told; `None` when there is nobody to tell.
+    pub(crate) fn goodbye(&self) -> Option<GoodbyeReason> {
+        match self {
+            Self::Violation(_) | Self::Keys { .. } | Self::Log { .. } => {
+                Some(GoodbyeReason::Violation)
+            }
+            Self::Failed(_) => Some(GoodbyeReason::Failed),
+            Self::Goodbye(_) | Self::Closed => None,
+        }
+    }
+}
+
+/// Why nothing more of a log is taken from a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum LogError {
+    /// It is behind a checkpoint that closes the lane.
+    #[error("the lane was closed at {size}")]
+    Closed {
+        /// The size of the closing checkpoint.
+        size: u64,
+    },
+    /// A later checkpoint has an earlier key.
+    #[error("a checkpoint of key epoch {found} follows one of epoch {held}")]
+    EpochRunsBack {
+        /// The epoch of the newest checkpoint held.
+        held: u32,
+        /// The epoch found.
+        found: u32,
+    },
+    /// The origin's key records are others than those that are known, or the key is in none of them.
+    #[error("the keys of the origin do not fit those that are known: {0}")]
+    Keys(KeyError),
+    /// It is, with what else the session has, more than is kept at once; it may come in a later round.
+    #[error("more is announced than a session may hold")]
+    Limit,
+    /// The peer may not give it.
+    #[error("it is not taken from this peer")]
+    NotGranted,
+    /// Its blocks do not give the signed root, or its facts not the root of their block: the peer lies, or the origin has
+    /// forked the log.
+    #[error("it is another log than the one held: {0}")]
+    Other(ChunkError),
+    /// New positions stand under a key that was revoked.
+    #[error("key {0} was revoked")]
+    Revoked(KeyId),
+}
+
+impl LogError {
+    /// What the peer is told.
+    pub(crate) fn reason(&self) -> RefusalReason {
+        match self {
+            Self::Closed { .. } => RefusalReason::Void,
+            Self::EpochRunsBack { .. } | Self::Keys(_) | Self::Revoked(_) => RefusalReason::Key,
+            Self::Limit => RefusalReason::RetryLater,
+            Self::NotGranted => RefusalReason::Policy,
+            Self::Other(_) => RefusalReason::Malformed,
+        }
+    }
 }

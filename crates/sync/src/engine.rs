@@ -5,15 +5,19 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::Checkpoint;
+use causality_fact::CompartmentId;
 use causality_fact::ConflictKey;
 use causality_fact::DomainId;
 use causality_fact::FactId;
+use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::TreeHash;
+use causality_fact::TreeHead;
 use causality_store::Batch;
 use causality_store::Mark;
+use causality_store::SideWrite;
 use causality_store::StoreError;
 use causality_wire::GoodbyeReason;
 use causality_wire::SyncMessage;
@@ -26,6 +30,7 @@ use std::sync::Arc;
 
 use crate::append::Append;
 use crate::append::Built;
+use crate::append::lane_write;
 use crate::compartment::Compartments;
 use crate::effect::Connected;
 use crate::effect::Event;
@@ -40,7 +45,10 @@ use crate::effect::SyncError;
 use crate::effect::Ticket;
 use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
+use crate::ingest::unstored_keys;
+use crate::logbook::Durable;
 use crate::logbook::LogState;
+use crate::recent::OpenAppends;
 use crate::recent::Recent;
 use crate::restore::Restored;
 use crate::session::ChunkLoad;
@@ -54,12 +62,13 @@ pub struct Engine {
     pub(crate) stored_keys: BTreeMap<DomainId, usize>,
     pub(crate) logs: BTreeMap<LogId, LogState>,
     /// The lanes in which this store writes; those that are behind what a peer holds are not written any more.
-    pub(crate) lanes: BTreeMap<causality_fact::CompartmentId, LaneId>,
+    pub(crate) lanes: BTreeMap<CompartmentId, LaneId>,
     pub(crate) compartments: Compartments,
     pub(crate) restored: bool,
-    pub(crate) heads: Recent<ConflictKey, OwnHeads>,
+    pub(crate) heads: Recent<(CompartmentId, ConflictKey), OwnHeads>,
     /// Marks of facts that may still be on their way to the store.
     pub(crate) marks: Recent<Mark, FactId>,
+    pub(crate) open_appends: OpenAppends,
     pub(crate) random: Box<dyn CryptoRng + Send>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: BTreeMap<SessionId, Session>,
@@ -74,9 +83,10 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LogView<'a> {
-    /// The newest durable checkpoint.
+    /// The newest durable checkpoint of which all positions are held; while a transfer is under way, the one that proves
+    /// most.
     pub checkpoint: &'a Checkpoint,
-    /// How many positions are durable; below the size of the checkpoint while a transfer is under way.
+    /// How many positions are durable; may be below the size of the checkpoint while a transfer is under way.
     pub durable: u64,
     /// How many of them can be proven.
     pub provable: u64,
@@ -90,7 +100,8 @@ enum Pending {
     AppendLoad,
     AppendCommit(Built),
     ChunkLoad(SessionId, ChunkLoad),
-    IngestCommit(SessionId, Ingested),
+    IngestCommit(SessionId, Ingested, u64),
+    SideCommit,
 }
 
 impl Engine {
@@ -116,6 +127,7 @@ impl Engine {
             restored: restored.marker,
             heads: Recent::default(),
             marks: Recent::default(),
+            open_appends: OpenAppends::default(),
             random,
             grants: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -148,7 +160,7 @@ impl Engine {
                     result: Err(error),
                 }),
             },
-            Input::Grants { peer, grants } => drop(self.grants.insert(peer, grants)),
+            Input::Grants { peer, grants } => self.grant(peer, grants),
             Input::Connected(connected) => {
                 self.connected(*connected);
             }
@@ -190,11 +202,11 @@ impl Engine {
     /// A log of which something is durable.
     pub fn log(&self, log: &LogId) -> Option<LogView<'_>> {
         let state = self.logs.get(log)?;
-        let signed = state.signed.as_ref()?;
+        let signed = state.durable.signed()?;
         Some(LogView {
             checkpoint: &signed.checkpoint,
-            durable: state.durable,
-            provable: state.provable(),
+            durable: state.durable.size(),
+            provable: state.durable.provable(),
             roots: state.roots_under(signed, 0),
         })
     }
@@ -211,18 +223,22 @@ impl Engine {
     }
 
     /// The name that this domain has for a compartment.
-    pub fn compartment_name(&self, id: causality_fact::CompartmentId) -> Option<&str> {
+    pub fn compartment_name(&self, id: CompartmentId) -> Option<&str> {
         self.compartments.name(id)
     }
 
     /// The compartment that this domain calls by a name.
-    pub fn compartment_by_name(&self, name: &str) -> Option<causality_fact::CompartmentId> {
+    pub fn compartment_by_name(&self, name: &str) -> Option<CompartmentId> {
         self.compartments.by_name(name)
     }
 
-    /// The logs of which a checkpoint or facts are held.
+    /// The logs of which facts are durable, with the number of their positions.
     pub fn logs(&self) -> impl Iterator<Item = (&LogId, u64)> {
-        self.logs.iter().map(|(log, state)| (log, state.durable))
+        let sizes = self
+            .logs
+            .iter()
+            .map(|(log, state)| (log, state.durable.size()));
+        sizes.filter(|(_, size)| *size > 0)
     }
 
     fn connected(&mut self, connected: Connected) {
@@ -244,16 +260,31 @@ impl Engine {
             return self.event(Event::Ended { session: id, error });
         }
         self.key_logs.insert(domain, connected.peer);
-        self.sessions.insert(
-            id,
-            Session::new(
-                id,
-                domain,
-                connected.keys,
-                connected.side,
-                connected.direction,
-            ),
-        );
+        let side = unstored_keys(self, domain);
+        if !side.is_empty() {
+            // What was shown once counts also after a restart.
+            self.commit_side(side);
+        }
+        let Connected {
+            keys,
+            side,
+            direction,
+            ..
+        } = connected;
+        self.sessions
+            .insert(id, Session::new(id, domain, keys, side, direction));
+    }
+
+    fn grant(&mut self, peer: DomainId, grants: Grants) {
+        if self.grants.insert(peer, grants.clone()) == Some(grants) {
+            return;
+        }
+        let of_peer =
+            |(id, session): (&SessionId, &Session)| (session.peer() == peer).then_some(*id);
+        let ids: Vec<_> = self.sessions.iter().filter_map(of_peer).collect();
+        for id in ids {
+            self.with_session(id, |session, engine| session.grants_changed(engine));
+        }
     }
 
     fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) {
@@ -262,16 +293,18 @@ impl Engine {
         }
         match self.pending.remove(&ticket) {
             Some(Pending::AppendCommit(built)) => {
-                let log = built.log;
+                let grown = built.grown();
                 let event = built.finish(self);
                 self.event(event);
-                self.grown(log);
+                if let Some(log) = grown {
+                    self.grown(log);
+                }
             }
-            Some(Pending::IngestCommit(session, ingested)) => {
+            Some(Pending::IngestCommit(session, ingested, cost)) => {
                 let log = ingested.log;
                 ingested.finish(self);
                 self.with_session(session, |session, engine| {
-                    session.ingested(engine, &ingested);
+                    session.ingested(engine, &ingested, cost);
                     Ok(())
                 });
                 self.grown(log);
@@ -294,7 +327,7 @@ impl Engine {
             }
             (Some(Pending::ChunkLoad(session, load)), Loaded::Chunk { entries, behind }) => {
                 self.with_session(session, |session, engine| {
-                    session.send_chunk(engine, load, entries, behind)
+                    session.send_chunk(engine, load, &entries, &behind)
                 });
             }
             _ => {}
@@ -322,7 +355,7 @@ impl Engine {
 
     /// A log has more durable facts: whoever may have them gets them.
     fn grown(&mut self, log: LogId) {
-        let size = self.logs.get(&log).map_or(0, |state| state.durable);
+        let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
         self.event(Event::Grown { log, size });
         let ids: Vec<_> = self.sessions.keys().copied().collect();
         for id in ids {
@@ -342,8 +375,7 @@ impl Engine {
         let result = step(&mut session, self);
         self.sessions.insert(id, session);
         if let Err(error) = result {
-            if !matches!(error, SyncError::Goodbye(_)) {
-                let reason = GoodbyeReason::Violation;
+            if let Some(reason) = error.goodbye() {
                 self.outputs.push_back(Output::Close {
                     session: id,
                     reason,
@@ -371,19 +403,52 @@ impl Engine {
 
     /// Whether a log is taken from a peer that calls its compartment `told`.
     pub(crate) fn may_receive(&self, peer: DomainId, log: &LogId, told: Option<&str>) -> bool {
-        let name = self.compartments.name(log.compartment).or(told);
-        let Some((name, grants)) = name.zip(self.grants.get(&peer)) else {
-            return false;
-        };
-        grants.receive.contains(name)
+        self.grants.get(&peer).is_some_and(|grants| {
+            self.compartments
+                .is_among(&grants.receive, log.compartment, told)
+        })
     }
 
     /// The logs that a peer may have.
     pub(crate) fn offered(&self, peer: DomainId) -> BTreeSet<LogId> {
-        let held = self.logs.iter().filter(|(_, state)| state.durable > 0);
+        let held = self.logs.iter().filter(|(_, s)| s.durable.size() > 0);
         held.map(|(log, _)| *log)
             .filter(|log| self.may_send(peer, log))
             .collect()
+    }
+
+    /// What is durable of a log.
+    pub(crate) fn held(&self, log: &LogId) -> TreeHead {
+        let state = self.logs.get(log);
+        state.map_or_else(|| Durable::default().head, |state| state.durable.head)
+    }
+
+    /// Takes up verified keys that go on from those that are known.
+    pub(crate) fn learn_keys(&mut self, keys: &KeyLog) -> Result<(), KeyError> {
+        let Some(known) = self.key_logs.get(&keys.domain()) else {
+            self.key_logs.insert(keys.domain(), keys.clone());
+            return Ok(());
+        };
+        let differ = |epoch: &u32| known.record(*epoch) != keys.record(*epoch);
+        let common = known.len().min(keys.len()) as u32;
+        if let Some(epoch) = (0..common).find(differ) {
+            return Err(KeyError::BrokenChain { epoch });
+        }
+        if keys.len() > known.len() {
+            self.key_logs.insert(keys.domain(), keys.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether this store writes to the log.
+    pub(crate) fn writes(&self, log: &LogId) -> bool {
+        log.origin == self.domain() && self.lanes.get(&log.compartment) == Some(&log.lane)
+    }
+
+    /// Never writes to the log again, also after a restart.
+    pub(crate) fn stop_writing(&mut self, log: &LogId) {
+        self.lanes.remove(&log.compartment);
+        self.commit_side(vec![lane_write(log.compartment, None)]);
     }
 
     pub(crate) fn send(&mut self, session: SessionId, stream: StreamNumber, message: SyncMessage) {
@@ -407,8 +472,21 @@ impl Engine {
         let _ = self.load(load, Pending::ChunkLoad(session, chunk));
     }
 
-    pub(crate) fn commit_ingested(&mut self, session: SessionId, batch: Batch, ingested: Ingested) {
-        let _ = self.commit(batch, Pending::IngestCommit(session, ingested));
+    pub(crate) fn commit_ingested(
+        &mut self,
+        session: SessionId,
+        (batch, ingested): (Batch, Ingested),
+        cost: u64,
+    ) {
+        let _ = self.commit(batch, Pending::IngestCommit(session, ingested, cost));
+    }
+
+    fn commit_side(&mut self, side: Vec<SideWrite>) {
+        let batch = Batch {
+            side,
+            ..Batch::default()
+        };
+        let _ = self.commit(batch, Pending::SideCommit);
     }
 
     fn load(&mut self, load: Load, pending: Pending) -> Ticket {

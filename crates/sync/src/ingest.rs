@@ -2,13 +2,17 @@
 //!
 //! Nothing here trusts the peer that brings something; all trust is in what the origin signed.
 
+use causality_fact::BlockRoots;
 use causality_fact::Checkpoint;
 use causality_fact::ChunkError;
+use causality_fact::DomainId;
 use causality_fact::Entry;
 use causality_fact::Extension;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LogId;
+use causality_fact::RowCore;
+use causality_fact::RowState;
 use causality_fact::SignedBlocks;
 use causality_fact::SignedKeyRecord;
 use causality_fact::TreeHash;
@@ -18,180 +22,232 @@ use causality_store::NewEntry;
 use causality_store::SideWrite;
 use causality_wire::Announce;
 use causality_wire::FactSync;
+use std::sync::Arc;
 
+use crate::effect::LogError;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::logbook::ANNOUNCED_BLOCKS_MAX;
+use crate::logbook::Durable;
 use crate::logbook::KEY_RECORDS;
+use crate::logbook::LogState;
 use crate::logbook::Signed;
 use crate::logbook::numbered;
 
-/// What a peer announced of a log, verified, and what goes to the store with the first facts under it.
+/// What a peer announced of a log, verified. Nothing of it is in the engine before facts under it are.
 #[derive(Debug)]
 pub(crate) struct Announced {
     blocks: Verified<SignedBlocks>,
-    /// What the peer calls the compartment.
-    told_name: Option<String>,
-    /// Whether the roots are stored, or on their way.
-    are_roots_written: bool,
+    signed: Arc<Signed>,
+    /// The origin's keys, when the peer brought records that are not known yet.
+    keys: Option<KeyLog>,
 }
 
 /// A chunk on its way to the store.
 #[derive(Debug)]
 pub(crate) struct Ingested {
     pub(crate) log: LogId,
-    /// How many positions are durable once it is.
-    pub(crate) size: u64,
     /// How many new facts it has.
     pub(crate) facts: u64,
-    /// How many bytes of entries it took.
-    pub(crate) bytes: u64,
-    signed: Signed,
+    /// The log once it is durable.
+    durable: Durable,
 }
 
-/// What becomes of a chunk.
+/// Why something is not taken.
 #[derive(Debug)]
-pub(crate) enum Chunked {
-    /// All of it is held.
-    Held,
-    /// It goes to the store.
-    New(Batch, Box<Ingested>),
+pub(crate) enum Fault {
+    /// The peer is at fault: the session ends.
+    Peer(SyncError),
+    /// The origin may be at fault: the log is left alone, the session goes on.
+    Log(LogError),
+}
+
+impl From<SyncError> for Fault {
+    fn from(error: SyncError) -> Self {
+        Self::Peer(error)
+    }
 }
 
 impl Announced {
     /// Verifies keys, checkpoint and roots. `None` when the checkpoint is older than what is held.
     pub(crate) fn verify(
-        engine: &mut Engine,
+        engine: &Engine,
         log: LogId,
-        told_name: Option<String>,
-        announce: Announce,
-    ) -> Result<Option<Self>, SyncError> {
-        let keys = |error| SyncError::Keys {
-            log,
-            error: Box::new(error),
-        };
-        let wrong = |error| SyncError::Log {
-            log,
-            error: Box::new(error),
-        };
-        learn_keys(engine, &log, &announce).map_err(keys)?;
+        announce: &Announce,
+    ) -> Result<Option<Self>, Fault> {
+        let keys = learned(engine, &log, announce).map_err(|error| key_fault(log, error))?;
+        let key_log = keys.as_ref().or_else(|| engine.key_logs.get(&log.origin));
+        let key_log = key_log.ok_or_else(|| key_fault(log, KeyError::NotGenesis))?;
         let checkpoint = Checkpoint::from_bytes(&announce.checkpoint)
-            .map_err(|e| wrong(ChunkError::Malformed(e)))?;
+            .map_err(|error| chunk_fault(log, error.into()))?;
         if checkpoint.log != log {
-            return Err(SyncError::Violation("a checkpoint of another log"));
+            return Err(SyncError::Violation("a checkpoint of another log").into());
         }
-        let key_log = engine.key_logs.get(&log.origin);
-        let key_log = key_log.ok_or_else(|| keys(KeyError::NotGenesis))?;
-        let checkpoint = key_log.verify_checkpoint(checkpoint).map_err(keys)?;
-        let state = engine.logs.entry(log).or_default();
-        let newest = state
-            .signed
-            .as_ref()
-            .map_or(0, |signed| signed.checkpoint.epoch);
-        if checkpoint.epoch < newest && checkpoint.size > state.tree.size() {
-            return Err(SyncError::Violation("a key epoch that goes backwards"));
+        let checkpoint = key_log
+            .verify_checkpoint(checkpoint)
+            .map_err(|error| key_fault(log, error))?;
+        let none = BlockRoots::new();
+        let state = engine.logs.get(&log);
+        let tree = state.map_or(&none, |state| &state.tree);
+        if checkpoint.size > tree.size() {
+            if key_log.is_revoked(checkpoint.key) {
+                return Err(Fault::Log(LogError::Revoked(checkpoint.key)));
+            }
+            let newest = state.and_then(|state| state.newest.as_ref());
+            newest.map_or(Ok(()), |newest| {
+                follows(&newest.checkpoint, &checkpoint).map_err(Fault::Log)
+            })?;
         }
-        let held = state.tree.closed().len() as u64;
-        let Some(roots) = later_roots(&announce, held) else {
-            return Err(SyncError::Violation("roots that start behind what is held"));
+        let held = tree.closed().len() as u64;
+        let Some(roots) = later_roots(announce, held) else {
+            return Err(SyncError::Violation("roots that start behind what is held").into());
         };
-        match SignedBlocks::verify(checkpoint, &state.tree, roots) {
+        if roots.len() > ANNOUNCED_BLOCKS_MAX {
+            return Err(Fault::Log(LogError::Limit));
+        }
+        match SignedBlocks::verify(checkpoint, tree, roots) {
             Ok(blocks) => Ok(Some(Self {
+                signed: Arc::new(signed(&blocks, held)),
                 blocks,
-                told_name,
-                are_roots_written: false,
+                keys,
             })),
             Err(ChunkError::Behind { .. }) => Ok(None),
-            Err(error) => Err(wrong(error)),
+            Err(error) => Err(chunk_fault(log, error)),
         }
     }
 
-    /// Verifies a chunk and prepares it for the store.
+    /// The size of the checkpoint.
+    pub(crate) fn size(&self) -> u64 {
+        self.blocks.checkpoint().size
+    }
+
+    /// How many bytes it takes in memory, but for what is of fixed size.
+    pub(crate) fn bytes(&self) -> usize {
+        let records = self.keys.as_ref().map_or(0, |keys| {
+            keys.records_from(0).iter().map(Vec::len).sum::<usize>()
+        });
+        let roots = self.blocks.roots_from(0).unwrap_or_default().len() + self.signed.roots.len();
+        records + roots * TreeHash::LENGTH
+    }
+
+    /// Verifies a chunk and prepares it for the store; `None` when all of it is held. `told` is what the peer calls the
+    /// compartment.
     pub(crate) fn extend(
-        &mut self,
+        &self,
         engine: &mut Engine,
         now_ms: u64,
+        told: Option<&str>,
         chunk: FactSync,
-    ) -> Result<Chunked, SyncError> {
+    ) -> Result<Option<(Batch, Ingested)>, Fault> {
         let log = self.blocks.checkpoint().log;
-        let bytes = chunk.entries.len() as u64;
-        let wrong = |error| SyncError::Log {
-            log,
-            error: Box::new(error),
-        };
-        let state = engine.logs.entry(log).or_default();
+        let wrong = |error| chunk_fault(log, error);
+        let none = LogState::default();
+        let state = engine.logs.get(&log).unwrap_or(&none);
         let chunk = chunk.into_chunk();
         let verified = Extension::verify(&chunk, &self.blocks, &state.tree, state.last_hlc);
         let extension = match verified {
-            Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => {
-                return Ok(Chunked::Held);
-            }
+            Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => return Ok(None),
             verified => verified.map_err(wrong)?,
         };
-        let closed = state.tree.closed().len() as u64;
+        if !extension.entries().iter().all(is_whole) {
+            return Err(SyncError::Violation("a part of a log that is held whole").into());
+        }
+        let mut side = Vec::new();
+        if let Some(keys) = &self.keys {
+            engine
+                .learn_keys(keys)
+                .map_err(|error| key_fault(log, error))?;
+        }
+        side.extend(unstored_keys(engine, log.origin));
+        side.extend(name_compartment(engine, log, told));
+        let state = engine.logs.entry(log).or_default();
+        let closed = state.tree.closed().len();
         let first = extension.from();
-        let size = extension.end();
         extension.apply(&mut state.tree).map_err(wrong)?;
         state.last_hlc = extension.last_hlc();
-        let signed = match &state.signed {
-            Some(newer) if newer.checkpoint.size > self.blocks.checkpoint().size => newer.clone(),
-            _ => signed(&self.blocks, closed),
-        };
-        let mut side = state.writes(&log, &signed, closed);
-        if !self.are_roots_written && signed.checkpoint.size > size {
-            side.push(signed.write());
-            self.are_roots_written = true;
-        }
-        side.extend(name_compartment(engine, log, self.told_name.as_deref()));
-        side.extend(unstored_keys(engine, &log));
+        side.extend(state.advance(&self.signed, closed));
+        let durable = state.snapshot();
         let entries: Vec<_> = place(log, first, extension.into_entries()).collect();
-        let facts = entries
-            .iter()
-            .filter(|new| matches!(new.entry, Entry::Row(_)))
-            .count() as u64;
+        note_own_heads(engine, log, &entries);
+        let facts = entries.len() as u64;
         let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let batch = Batch {
+            entries,
+            side,
+            time,
+        };
         let ingested = Ingested {
             log,
-            size,
             facts,
-            bytes,
-            signed,
+            durable,
         };
-        Ok(Chunked::New(
-            Batch {
-                entries,
-                side,
-                time,
-            },
-            Box::new(ingested),
-        ))
+        Ok(Some((batch, ingested)))
     }
 }
 
 impl Ingested {
+    /// How many positions are durable once it is.
+    pub(crate) fn size(&self) -> u64 {
+        self.durable.size()
+    }
+
     /// Its facts are durable: publishes them.
     pub(crate) fn finish(&self, engine: &mut Engine) {
         let state = engine.logs.entry(self.log).or_default();
-        state.durable = state.durable.max(self.size);
-        let newest = state
-            .signed
-            .as_ref()
-            .map_or(0, |signed| signed.checkpoint.size);
-        if self.signed.checkpoint.size >= newest {
-            state.signed = Some(self.signed.clone());
-        }
+        state.durable = self.durable.clone();
     }
 }
 
-/// Extends what is known of an origin's keys by the records that a peer sent. Those that are known already must be the
-/// same: two records of one epoch are a fork of the key log.
-fn learn_keys(engine: &mut Engine, log: &LogId, announce: &Announce) -> Result<(), KeyError> {
+/// Whether a checkpoint with more positions may follow another one.
+fn follows(newest: &Checkpoint, next: &Checkpoint) -> Result<(), LogError> {
+    if next.epoch < newest.epoch && next.size > newest.size {
+        return Err(LogError::EpochRunsBack {
+            held: newest.epoch,
+            found: next.epoch,
+        });
+    }
+    if newest.closing && next.size > newest.size {
+        return Err(LogError::Closed { size: newest.size });
+    }
+    Ok(())
+}
+
+/// An origin that forks its key log shows different records to different domains: whoever relays either is honest.
+fn key_fault(log: LogId, error: KeyError) -> Fault {
+    match error {
+        KeyError::BrokenChain { .. } | KeyError::UnknownKey { .. } => {
+            Fault::Log(LogError::Keys(error))
+        }
+        error => Fault::Peer(SyncError::Keys {
+            log,
+            error: Box::new(error),
+        }),
+    }
+}
+
+/// Likewise for an origin that forks its log.
+fn chunk_fault(log: LogId, error: ChunkError) -> Fault {
+    match error {
+        ChunkError::WrongRoot { .. } | ChunkError::WrongBlock { .. } => {
+            Fault::Log(LogError::Other(error))
+        }
+        error => Fault::Peer(SyncError::Log {
+            log,
+            error: Box::new(error),
+        }),
+    }
+}
+
+/// The origin's keys with the records that a peer sent; `None` when none of them is new. Those that are known already must
+/// be the same: two records of one epoch are a fork of the key log.
+fn learned(engine: &Engine, log: &LogId, announce: &Announce) -> Result<Option<KeyLog>, KeyError> {
     let records: Vec<_> = announce
         .key_records
         .iter()
         .map(|record| &record[..])
         .collect();
     if records.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let Some(known) = engine.key_logs.get(&log.origin) else {
         let keys = KeyLog::verify(records)?;
@@ -201,8 +257,7 @@ fn learn_keys(engine: &mut Engine, log: &LogId, announce: &Announce) -> Result<(
                 found: keys.domain(),
             });
         }
-        engine.key_logs.insert(log.origin, keys);
-        return Ok(());
+        return Ok(Some(keys));
     };
     let mut keys = known.clone();
     for record in records {
@@ -213,22 +268,18 @@ fn learn_keys(engine: &mut Engine, log: &LogId, announce: &Announce) -> Result<(
             None => keys.extend(record)?,
         }
     }
-    engine.key_logs.insert(log.origin, keys);
-    Ok(())
+    Ok((keys.len() > known.len()).then_some(keys))
 }
 
-/// The rows of the origin's key records that the store does not have yet.
-fn unstored_keys(engine: &mut Engine, log: &LogId) -> Vec<SideWrite> {
-    let Some(keys) = engine.key_logs.get(&log.origin) else {
+/// The rows of a domain's key records that the store does not have yet.
+pub(crate) fn unstored_keys(engine: &mut Engine, domain: DomainId) -> Vec<SideWrite> {
+    let Some(keys) = engine.key_logs.get(&domain) else {
         return Vec::new();
     };
-    let stored = engine
-        .stored_keys
-        .insert(log.origin, keys.len())
-        .unwrap_or(0);
+    let stored = engine.stored_keys.insert(domain, keys.len()).unwrap_or(0);
     let row = |(epoch, record): (u64, Vec<u8>)| SideWrite {
         table: KEY_RECORDS,
-        key: numbered(log.origin.as_bytes(), epoch),
+        key: numbered(domain.as_bytes(), epoch),
         value: Some(record),
     };
     (stored as u64..)
@@ -246,15 +297,30 @@ fn name_compartment(engine: &mut Engine, log: LogId, told: Option<&str>) -> Opti
     })
 }
 
+/// Own facts that come back count among the own heads of their keys.
+fn note_own_heads(engine: &mut Engine, log: LogId, entries: &[NewEntry]) {
+    if log.origin != engine.domain() {
+        return;
+    }
+    for new in entries {
+        if let Entry::Row(row) = &new.entry
+            && let RowCore::Known(core) = row.core()
+            && let Some(heads) = engine
+                .heads
+                .get_mut(&(log.compartment, core.conflict_key()))
+        {
+            heads.add(row.id(), core);
+        }
+    }
+}
+
+fn is_whole(entry: &Entry) -> bool {
+    matches!(entry, Entry::Row(row) if row.state() == RowState::Full)
+}
+
 fn later_roots(announce: &Announce, held: u64) -> Option<Vec<TreeHash>> {
-    let skip = held.checked_sub(announce.first_block)?;
-    Some(
-        announce
-            .block_roots
-            .iter()
-            .skip(usize::try_from(skip).ok()?)
-            .collect(),
-    )
+    let skip = usize::try_from(held.checked_sub(announce.first_block)?).ok()?;
+    Some(announce.block_roots.iter().skip(skip).collect())
 }
 
 fn signed(blocks: &Verified<SignedBlocks>, first_block: u64) -> Signed {
@@ -267,14 +333,12 @@ fn signed(blocks: &Verified<SignedBlocks>, first_block: u64) -> Signed {
 }
 
 fn place(log: LogId, first: u64, entries: Vec<Entry>) -> impl Iterator<Item = NewEntry> {
-    entries.into_iter().scan(first, move |next, entry| {
-        let position = *next;
-        *next += entry.positions();
-        Some(NewEntry {
+    (first..)
+        .zip(entries)
+        .map(move |(position, entry)| NewEntry {
             log,
             position,
             entry,
             mark: None,
         })
-    })
 }

@@ -35,24 +35,25 @@ mod recent;
 mod ingest;
 mod session;
 
-mod content;
-mod names;
-mod round;
-
 mod compartment;
 mod logbook;
 mod restore;
 
 pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
 pub use draft::{
-    AppendError, AppendOutcome, Appended, DRAFTS_MAX, Draft, DraftError, ReadContext, Reference,
-    Supersedes,
+    APPEND_BYTES_MAX, AppendError, AppendOutcome, Appended, DRAFTS_MAX, Draft, DraftError,
+    ReadContext, Reference, Supersedes,
 };
 pub use effect::{
-    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, Output, RequestId,
+    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, LogError, Output, RequestId,
     RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
-pub use logbook::{BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS};
+pub use logbook::{
+    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS,
+};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
-pub use session::{CREDIT_BYTES, LOADS_MAX, SESSION_LOGS_MAX, UNFLUSHED_BYTES_MAX};
+pub use session::{
+    CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,
+    UNFLUSHED_BYTES_MAX,
+};

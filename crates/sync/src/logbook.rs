@@ -1,5 +1,5 @@
 //! What a domain knows of each log: its tree, its newest checkpoint, and how both are kept in the store's side tables
-//! (`docs/src/spec/store.md`, section "Side tables").
+//! (`docs/src/spec/sync.md`, section "Side tables").
 
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::BlockRoots;
@@ -10,27 +10,32 @@ use causality_fact::Decoder;
 use causality_fact::Encoder;
 use causality_fact::Hlc;
 use causality_fact::LogId;
-use causality_fact::PositionSet;
 use causality_fact::TreeHash;
+use causality_fact::TreeHead;
+use causality_fact::root_from_blocks;
 use causality_store::SideTable;
 use causality_store::SideWrite;
+use std::sync::Arc;
 
-/// Log → its newest state: checkpoint, time and tree.
+/// Log → its state: newest checkpoint, last time, size, the hashes behind its full blocks.
 pub const LOG_HEADS: SideTable = SideTable::new(0);
 /// Log and block number (8 bytes, big endian) → the root of that full block.
 pub const BLOCK_ROOTS: SideTable = SideTable::new(1);
 /// Log → the roots of the blocks behind the full ones, under the newest checkpoint.
 pub const OPEN_ROOTS: SideTable = SideTable::new(2);
-/// Domain and epoch (4 bytes, big endian) → a key record.
+/// Domain and epoch (8 bytes, big endian) → a key record.
 pub const KEY_RECORDS: SideTable = SideTable::new(3);
 /// Compartment → its name here.
 pub const COMPARTMENTS: SideTable = SideTable::new(4);
 /// Compartment → the lane in which this store writes.
 pub const LANES: SideTable = SideTable::new(5);
 
+/// The most blocks of a log that can be announced at once, and so that a peer may be behind.
+pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;
+
 const STATE_VERSION: u8 = 0;
 const CHECKPOINT_BYTES_MAX: usize = 512;
-const BLOCKS_MAX: usize = 1 << 15;
+const OPEN_HASHES_MAX: usize = 64;
 
 /// A checkpoint and the roots of its blocks from `first_block` on; the earlier ones are those of full blocks held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,31 +45,83 @@ pub(crate) struct Signed {
     pub(crate) roots: Vec<TreeHash>,
 }
 
-/// One log.
+/// One log: its tree over all positions whose hash is known, those in the store and those on the way there.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogState {
-    /// The tree over all positions whose hash is known: those in the store and those on the way there.
     pub(crate) tree: BlockRoots,
     /// The time of the last fact in the tree.
     pub(crate) last_hlc: Hlc,
-    /// How many positions are durable.
-    pub(crate) durable: u64,
-    /// The newest checkpoint that is durable; its size may be above `durable` while a transfer is under way.
-    pub(crate) signed: Option<Signed>,
-    /// Positions held in part.
-    pub(crate) partial: PositionSet,
-    /// Positions of which the hash is held only.
-    pub(crate) withheld: PositionSet,
+    /// The newest checkpoint under which something is held; its size may be above that of the tree.
+    pub(crate) newest: Option<Arc<Signed>>,
+    /// The newest checkpoint of which all positions are held.
+    pub(crate) whole: Option<Arc<Signed>>,
+    /// What of this is durable.
+    pub(crate) durable: Durable,
+}
+
+/// A log as the store has it: all that is told to anybody.
+#[derive(Clone, Debug)]
+pub(crate) struct Durable {
+    pub(crate) head: TreeHead,
+    newest: Option<Arc<Signed>>,
+    whole: Option<Arc<Signed>>,
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self {
+            head: TreeHead {
+                size: 0,
+                root: TreeHash::empty(),
+            },
+            newest: None,
+            whole: None,
+        }
+    }
+}
+
+impl Durable {
+    pub(crate) fn size(&self) -> u64 {
+        self.head.size
+    }
+
+    /// How many positions can be proven to others: those under the newest checkpoint that is held whole, or the full
+    /// blocks under a newer one.
+    pub(crate) fn provable(&self) -> u64 {
+        self.whole_size().max(self.full_blocks())
+    }
+
+    /// The checkpoint that proves them.
+    pub(crate) fn signed(&self) -> Option<&Arc<Signed>> {
+        if self.full_blocks() > self.whole_size() {
+            self.newest.as_ref()
+        } else {
+            self.whole.as_ref().or(self.newest.as_ref())
+        }
+    }
+
+    fn whole_size(&self) -> u64 {
+        self.whole
+            .as_ref()
+            .map_or(0, |signed| signed.checkpoint.size)
+    }
+
+    fn full_blocks(&self) -> u64 {
+        let blocks = self.head.size / BLOCK_LEAVES * BLOCK_LEAVES;
+        self.newest.as_ref().map_or(0, |_| blocks)
+    }
 }
 
 impl LogState {
-    /// How many positions can be proven to others: all of them under the newest checkpoint, or the full blocks while it
-    /// is ahead of what is held.
-    pub(crate) fn provable(&self) -> u64 {
-        match &self.signed {
-            Some(signed) if signed.checkpoint.size <= self.durable => signed.checkpoint.size,
-            Some(_) => self.durable / BLOCK_LEAVES * BLOCK_LEAVES,
-            None => 0,
+    /// The state as it is durable once what is on its way has arrived.
+    pub(crate) fn snapshot(&self) -> Durable {
+        Durable {
+            head: TreeHead {
+                size: self.tree.size(),
+                root: self.tree.root(),
+            },
+            newest: self.newest.clone(),
+            whole: self.whole.clone(),
         }
     }
 
@@ -77,37 +134,57 @@ impl LogState {
             .collect()
     }
 
-    /// The positions below `size` that are held in full.
-    pub(crate) fn full(&self, size: u64) -> PositionSet {
-        let mut all = PositionSet::new();
-        // A log is far smaller than the largest position.
-        let _ = all.insert(0..size);
-        all.difference(&self.partial).difference(&self.withheld)
-    }
-
-    /// The writes that keep the state of a log as it is in memory now, under a checkpoint. `closed` is how many full
-    /// blocks the store has already.
-    pub(crate) fn writes(&self, log: &LogId, signed: &Signed, closed: u64) -> Vec<SideWrite> {
-        let key = log.to_bytes().to_vec();
-        let new_blocks = self.tree.closed().iter().enumerate().skip(closed as usize);
+    /// Notes the checkpoint under which the tree has just grown, and returns the writes that keep the state as it is now.
+    /// `closed` is how many full blocks the store has already.
+    pub(crate) fn advance(&mut self, signed: &Arc<Signed>, closed: usize) -> Vec<SideWrite> {
+        let size = self.tree.size();
+        let is_newer = self
+            .newest
+            .as_ref()
+            .is_none_or(|newest| signed.rank() > newest.rank());
+        if is_newer {
+            self.newest = Some(Arc::clone(signed));
+        }
+        let newest = self.newest.as_ref().unwrap_or(signed);
+        let ends_here = |one: &&&Arc<Signed>| one.checkpoint.size == size;
+        if let Some(whole) = [newest, signed].iter().find(ends_here) {
+            let whole = Signed::at_tree(whole.checkpoint.clone(), &self.tree);
+            self.whole = Some(Arc::new(whole));
+        }
+        let key = signed.checkpoint.log.to_bytes().to_vec();
+        let new_blocks = self.tree.closed().iter().enumerate().skip(closed);
         let blocks = new_blocks.map(|(number, root)| SideWrite {
             table: BLOCK_ROOTS,
             key: numbered(&key, number as u64),
             value: Some(root.as_bytes().to_vec()),
         });
-        let head = self.head_write(&key, &signed.checkpoint);
-        blocks.chain([head]).collect()
+        let open = (is_newer && signed.checkpoint.size > size).then(|| signed.write());
+        let head = self.head_write(&key, newest);
+        blocks.chain([head]).chain(open).collect()
     }
 
-    fn head_write(&self, key: &[u8], checkpoint: &Checkpoint) -> SideWrite {
+    fn head_write(&self, key: &[u8], newest: &Signed) -> SideWrite {
         let mut to = Encoder::new();
         to.u8(STATE_VERSION)
-            .bytes(&checkpoint.to_bytes())
+            .bytes(&newest.checkpoint.to_bytes())
             .fixed_u64(self.last_hlc.to_bits());
         to.uint(self.tree.size())
             .length(self.tree.open().hashes().len());
         for hash in self.tree.open().hashes() {
             to.raw(hash.as_bytes());
+        }
+        match &self.whole {
+            Some(whole) if newest.checkpoint.size > self.tree.size() => {
+                to.bytes(&whole.checkpoint.to_bytes())
+                    .uint(whole.first_block);
+                to.length(whole.roots.len());
+                for root in &whole.roots {
+                    to.raw(root.as_bytes());
+                }
+            }
+            _ => {
+                to.bytes(&[]);
+            }
         }
         SideWrite {
             table: LOG_HEADS,
@@ -120,58 +197,109 @@ impl LogState {
     ///
     /// # Errors
     ///
-    /// When they are not what [`LogState::writes`] and [`Signed::write`] wrote.
+    /// When they are not what [`LogState::advance`] wrote, or do not lead to the root that was signed.
     pub(crate) fn restore(
+        log: &LogId,
         head: &[u8],
         closed: Vec<TreeHash>,
         open_roots: Option<&[u8]>,
     ) -> Result<Self, DecodeError> {
-        let misfit = DecodeError::NotCanonical {
-            at: 0,
-            rule: "a log state fits its size",
-        };
-        let (checkpoint, last_hlc, size, open) = Decoder::exactly(head, read_head)?;
-        let open =
-            CompactRange::from_parts(size % BLOCK_LEAVES, open).map_err(|_| misfit.clone())?;
-        let tree = BlockRoots::from_parts(closed, open).map_err(|_| misfit.clone())?;
-        if tree.size() != size {
-            return Err(misfit);
-        }
-        let signed = match open_roots {
-            Some(bytes) if checkpoint.size > size => {
-                let read = |from: &mut Decoder<'_>| Ok((from.uint()?, hashes(from, BLOCKS_MAX)?));
-                let (first_block, roots) = Decoder::exactly(bytes, read)?;
-                Signed {
-                    checkpoint,
-                    first_block,
-                    roots,
-                }
-            }
-            _ => Signed::at_tree(checkpoint, &tree),
-        };
-        Ok(Self {
-            durable: size,
+        let head = Decoder::exactly(head, Head::read)?;
+        let open = CompactRange::from_parts(head.size % BLOCK_LEAVES, head.open).map_err(misfit)?;
+        let tree = BlockRoots::from_parts(closed, open).map_err(misfit)?;
+        let mut state = Self {
             tree,
-            last_hlc,
-            signed: Some(signed),
+            last_hlc: head.last_hlc,
             ..Self::default()
+        };
+        if state.tree.size() != head.size {
+            return Err(misfit(()));
+        }
+        if head.checkpoint.size > head.size {
+            let row = open_roots.ok_or_else(|| misfit(()))?;
+            let (first_block, roots) = Decoder::exactly(row, read_roots)?;
+            state.newest = Some(Arc::new(Signed {
+                checkpoint: head.checkpoint,
+                first_block,
+                roots,
+            }));
+            state.whole = head.whole.map(Arc::new);
+        } else {
+            let newest = Arc::new(Signed::at_tree(head.checkpoint, &state.tree));
+            (state.newest, state.whole) = (Some(Arc::clone(&newest)), Some(newest));
+        }
+        for signed in state.newest.iter().chain(&state.whole) {
+            state.check(log, signed)?;
+        }
+        state.durable = state.snapshot();
+        Ok(state)
+    }
+
+    fn check(&self, log: &LogId, signed: &Signed) -> Result<(), DecodeError> {
+        let Checkpoint { size, root, .. } = signed.checkpoint;
+        let is_held = signed.first_block <= self.tree.closed().len() as u64;
+        let found = root_from_blocks(size, &self.roots_under(signed, 0)).map_err(misfit)?;
+        if signed.checkpoint.log != *log || !is_held || found != root {
+            return Err(misfit(()));
+        }
+        Ok(())
+    }
+}
+
+/// The row of a log in [`LOG_HEADS`].
+struct Head {
+    checkpoint: Checkpoint,
+    last_hlc: Hlc,
+    size: u64,
+    open: Vec<TreeHash>,
+    whole: Option<Signed>,
+}
+
+impl Head {
+    fn read(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let code = from.u8()?;
+        if code != STATE_VERSION {
+            return Err(DecodeError::UnknownCode {
+                at: 0,
+                what: "log state version",
+                code,
+            });
+        }
+        let mut checkpoint = || from.bytes("checkpoint length", CHECKPOINT_BYTES_MAX);
+        let newest = Checkpoint::from_bytes(checkpoint()?)?;
+        Ok(Self {
+            checkpoint: newest,
+            last_hlc: Hlc::from_bits(from.fixed_u64()?),
+            size: from.uint()?,
+            open: hashes(from, OPEN_HASHES_MAX)?,
+            whole: read_whole(from)?,
         })
     }
 }
 
-fn read_head(from: &mut Decoder<'_>) -> Result<(Checkpoint, Hlc, u64, Vec<TreeHash>), DecodeError> {
-    let code = from.u8()?;
-    if code != STATE_VERSION {
-        return Err(DecodeError::UnknownCode {
-            at: 0,
-            what: "log state version",
-            code,
-        });
+fn read_whole(from: &mut Decoder<'_>) -> Result<Option<Signed>, DecodeError> {
+    let checkpoint = from.bytes("checkpoint length", CHECKPOINT_BYTES_MAX)?;
+    if checkpoint.is_empty() {
+        return Ok(None);
     }
-    let checkpoint =
-        Checkpoint::from_bytes(from.bytes("checkpoint length", CHECKPOINT_BYTES_MAX)?)?;
-    let last_hlc = Hlc::from_bits(from.fixed_u64()?);
-    Ok((checkpoint, last_hlc, from.uint()?, hashes(from, 64)?))
+    let checkpoint = Checkpoint::from_bytes(checkpoint)?;
+    let (first_block, roots) = read_roots(from)?;
+    Ok(Some(Signed {
+        checkpoint,
+        first_block,
+        roots,
+    }))
+}
+
+fn read_roots(from: &mut Decoder<'_>) -> Result<(u64, Vec<TreeHash>), DecodeError> {
+    Ok((from.uint()?, hashes(from, ANNOUNCED_BLOCKS_MAX)?))
+}
+
+fn misfit<T>(_: T) -> DecodeError {
+    DecodeError::NotCanonical {
+        at: 0,
+        rule: "the state of a log fits its size and checkpoint",
+    }
 }
 
 /// The key of a numbered row behind `prefix`, so that rows lie in the order of their numbers.
@@ -181,6 +309,14 @@ pub(crate) fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
 }
 
 impl Signed {
+    /// Of two checkpoints of one log the newer one ranks higher.
+    fn rank(&self) -> (u64, u32, Hlc) {
+        let Checkpoint {
+            size, epoch, hlc, ..
+        } = self.checkpoint;
+        (size, epoch, hlc)
+    }
+
     /// A checkpoint over exactly the leaves of a tree.
     pub(crate) fn at_tree(checkpoint: Checkpoint, tree: &BlockRoots) -> Self {
         let open = tree.open();
@@ -193,7 +329,7 @@ impl Signed {
     }
 
     /// The write that keeps the roots behind the full blocks.
-    pub(crate) fn write(&self) -> SideWrite {
+    fn write(&self) -> SideWrite {
         let mut to = Encoder::new();
         to.uint(self.first_block).length(self.roots.len());
         for root in &self.roots {

@@ -1,16 +1,44 @@
-//! A bounded memory of what was used lately.
+//! A memory of what was used lately, bounded but for what is in use.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// How many keys one generation has; there are two.
 pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 15;
 
-/// Values by key. Of two generations the older is dropped when the younger is full, so that a key stays for at least as
-/// many insertions as a generation has: longer than any write is on its way to the store.
+/// Numbers of the appends that are open: from when one asks what it has to know until its facts are durable.
+#[derive(Debug, Default)]
+pub(crate) struct OpenAppends {
+    open: BTreeSet<u64>,
+    next: u64,
+}
+
+impl OpenAppends {
+    pub(crate) fn begin(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number);
+        number
+    }
+
+    pub(crate) fn end(&mut self, number: u64) {
+        self.open.remove(&number);
+    }
+
+    /// Every append below it has ended.
+    fn oldest(&self) -> u64 {
+        self.open.first().copied().unwrap_or(self.next)
+    }
+}
+
+/// Values by key, in two generations. When the younger is full the older is dropped, unless an append is open that began
+/// before the older was complete: it may rely on what it found there, or may have asked the store before that was there.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
     young: BTreeMap<K, V>,
     old: BTreeMap<K, V>,
+    /// The number that the next append had when the older generation was complete.
+    complete_at: u64,
 }
 
 impl<K, V> Default for Recent<K, V> {
@@ -18,6 +46,7 @@ impl<K, V> Default for Recent<K, V> {
         Self {
             young: BTreeMap::new(),
             old: BTreeMap::new(),
+            complete_at: 0,
         }
     }
 }
@@ -27,10 +56,26 @@ impl<K: Ord, V> Recent<K, V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    pub(crate) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION_KEYS_MAX {
-            self.old = std::mem::take(&mut self.young);
+    /// As [`get`](Self::get), to be changed.
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.young.get_mut(key).or_else(|| self.old.get_mut(key))
+    }
+
+    /// Whether the key is here; then it stays until every append that is open now has ended.
+    pub(crate) fn keep(&mut self, key: K) -> bool {
+        if let Some(value) = self.old.remove(&key) {
+            self.young.insert(key, value);
+            return true;
         }
+        self.young.contains_key(&key)
+    }
+
+    pub(crate) fn insert(&mut self, appends: &OpenAppends, key: K, value: V) {
+        if self.young.len() >= GENERATION_KEYS_MAX && appends.oldest() >= self.complete_at {
+            self.old = std::mem::take(&mut self.young);
+            self.complete_at = appends.next;
+        }
+        self.old.remove(&key);
         self.young.insert(key, value);
     }
 }
@@ -39,17 +84,36 @@ impl<K: Ord, V> Recent<K, V> {
 mod tests {
     use super::*;
 
+    fn fill(recent: &mut Recent<usize, ()>, appends: &OpenAppends, from: usize) {
+        (from..from + GENERATION_KEYS_MAX).for_each(|key| recent.insert(appends, key, ()));
+    }
+
     #[test]
     fn a_key_stays_for_a_generation_and_memory_is_bounded() {
-        let mut recent = Recent::default();
-        for n in 0..=GENERATION_KEYS_MAX {
-            recent.insert(n, ());
-        }
+        let (mut recent, appends) = (Recent::default(), OpenAppends::default());
+        fill(&mut recent, &appends, 0);
+        fill(&mut recent, &appends, 1_000_000);
         assert!(recent.get(&0).is_some());
-        for n in 0..GENERATION_KEYS_MAX {
-            recent.insert(1_000_000 + n, ());
-        }
-        assert!(recent.get(&0).is_none());
+        recent.insert(&appends, 2_000_000, ());
+        assert!(recent.get(&0).is_none() && recent.get(&1_000_000).is_some());
         assert!(recent.young.len() + recent.old.len() <= 2 * GENERATION_KEYS_MAX);
+    }
+
+    #[test]
+    fn what_an_open_append_may_rely_on_stays_until_it_has_ended() {
+        let (mut recent, mut appends) = (Recent::default(), OpenAppends::default());
+        fill(&mut recent, &appends, 0);
+        let begun = appends.begin();
+        recent.insert(&appends, 1_000_000, ());
+        assert!(recent.keep(7));
+        fill(&mut recent, &appends, 2_000_000);
+        fill(&mut recent, &appends, 3_000_000);
+        // It found key 7 when it began, and the store may not have had the others.
+        assert!(recent.get(&7).is_some() && recent.get(&1_000_000).is_some());
+        appends.end(begun);
+        recent.insert(&appends, 4_000_000, ());
+        fill(&mut recent, &appends, 5_000_000);
+        recent.insert(&appends, 6_000_000, ());
+        assert!(recent.get(&7).is_none());
     }
 }

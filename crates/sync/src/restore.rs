@@ -11,6 +11,7 @@ use causality_fact::LogId;
 use causality_fact::TreeHash;
 use causality_store::HeldLog;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::compartment::Compartments;
@@ -76,7 +77,7 @@ pub enum RestoreError {
         /// What is wrong.
         error: KeyError,
     },
-    /// Another number of positions is held than the log's state says.
+    /// Other positions are held in full than the log's state says.
     #[error("log {} of {}: {held} positions are held, its state says {expected}", log.lane, log.origin)]
     Held {
         /// The log.
@@ -106,10 +107,23 @@ impl Restored {
             let log = Decoder::exactly(key, LogId::decode).map_err(wrong)?;
             let closed = roots.remove(&log).unwrap_or_default();
             let open = open_roots.get(key).map(Vec::as_slice);
-            logs.insert(log, LogState::restore(head, closed, open).map_err(wrong)?);
+            logs.insert(
+                log,
+                LogState::restore(&log, head, closed, open).map_err(wrong)?,
+            );
         }
-        for held in state.held {
-            fit(&mut logs, held)?;
+        let mut missing: BTreeSet<_> = logs.keys().copied().collect();
+        for held in &state.held {
+            missing.remove(&held.log);
+            fit(&logs, held)?;
+        }
+        if let Some(log) = missing.pop_first() {
+            let expected = logs.get(&log).map_or(0, |state| state.durable.size());
+            return Err(RestoreError::Held {
+                log,
+                held: 0,
+                expected,
+            });
         }
         Ok(Self {
             logs,
@@ -121,21 +135,15 @@ impl Restored {
     }
 }
 
-/// Compares what the store holds of a log with its state.
-fn fit(logs: &mut BTreeMap<LogId, LogState>, held: HeldLog) -> Result<(), RestoreError> {
-    let log = held.log;
-    let all = held.full.union(&held.partial).union(&held.withheld);
-    let expected = logs.get(&log).map_or(0, |state| state.durable);
-    if all.is_prefix() != Some(expected) {
+/// Compares what the store holds of a log with its state. In this version a log is held whole.
+fn fit(logs: &BTreeMap<LogId, LogState>, held: &HeldLog) -> Result<(), RestoreError> {
+    let expected = logs.get(&held.log).map_or(0, |state| state.durable.size());
+    if held.full.is_prefix() != Some(expected) {
         return Err(RestoreError::Held {
-            log,
-            held: all.len(),
+            log: held.log,
+            held: held.full.len(),
             expected,
         });
-    }
-    if let Some(state) = logs.get_mut(&log) {
-        state.partial = held.partial;
-        state.withheld = held.withheld;
     }
     Ok(())
 }

@@ -1,0 +1,129 @@
+//! The numbers by which both sides of a session name logs.
+
+use causality_fact::LogId;
+use causality_wire::BoundedString;
+use causality_wire::LogName;
+use causality_wire::LogNumber;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::SESSION_LOGS_MAX;
+use crate::effect::Side;
+use crate::effect::SyncError;
+use crate::engine::Engine;
+
+/// The logs that were named in a session. A log has two numbers when both sides named it before they heard of each other's.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// The number of the next log that this side names; its parity is that of the side.
+    next: u32,
+    by_number: BTreeMap<LogNumber, LogId>,
+    /// The number that this side uses.
+    numbers: BTreeMap<LogId, LogNumber>,
+    /// What the peer calls the compartments of the logs that it named.
+    told: BTreeMap<LogId, String>,
+    /// How many names the peer has given.
+    given: usize,
+    /// Logs that this side names anew when it names them next.
+    renewed: BTreeSet<LogId>,
+}
+
+impl Names {
+    pub(super) fn new(side: Side) -> Self {
+        Self {
+            next: match side {
+                Side::Dialer => 0,
+                Side::Acceptor => 1,
+            },
+            by_number: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            told: BTreeMap::new(),
+            given: 0,
+            renewed: BTreeSet::new(),
+        }
+    }
+
+    /// The name of a log; the first time with all that it stands for.
+    pub(super) fn name(&mut self, engine: &Engine, log: LogId) -> Result<LogName, SyncError> {
+        if let Some(number) = self.numbers.get(&log)
+            && !self.renewed.remove(&log)
+        {
+            return Ok(LogName::Known(*number));
+        }
+        // The numbers of this side are every second one.
+        if self.next as usize / 2 >= SESSION_LOGS_MAX {
+            return Err(SyncError::Failed("more logs than a session may have"));
+        }
+        let number = LogNumber(self.next);
+        self.next += 2;
+        self.numbers.insert(log, number);
+        self.by_number.insert(number, log);
+        let name = engine.compartment_name(log.compartment).unwrap_or_default();
+        let compartment = BoundedString::new(name).unwrap_or_default();
+        Ok(LogName::New {
+            number,
+            log,
+            compartment,
+        })
+    }
+
+    /// Gives a log a new number when it is named next: its old one was refused.
+    pub(super) fn renew(&mut self, log: LogId) {
+        self.renewed.insert(log);
+    }
+
+    /// Notes how the peer names a log; says which it is. Only a log that was refused is named anew.
+    pub(super) fn learn(
+        &mut self,
+        name: &LogName,
+        is_refused: impl Fn(&LogId) -> bool,
+    ) -> Result<LogId, SyncError> {
+        let LogName::New {
+            number,
+            log,
+            compartment,
+        } = name
+        else {
+            return self.log(name.number());
+        };
+        let is_mine = number.0 % 2 == self.next % 2;
+        if is_mine || self.by_number.contains_key(number) {
+            return Err(SyncError::Violation("a log number that is taken"));
+        }
+        if self.told.contains_key(log) && !is_refused(log) {
+            return Err(SyncError::Violation("a log that is named twice"));
+        }
+        if self.given >= SESSION_LOGS_MAX {
+            return Err(SyncError::Violation("more logs than a session may have"));
+        }
+        self.given += 1;
+        self.by_number.insert(*number, *log);
+        self.numbers.entry(*log).or_insert(*number);
+        self.told.insert(*log, compartment.to_string());
+        Ok(*log)
+    }
+
+    /// The log of a number.
+    pub(super) fn log(&self, number: LogNumber) -> Result<LogId, SyncError> {
+        let log = self.find(number);
+        log.ok_or(SyncError::Violation("a log number that was never given"))
+    }
+
+    pub(super) fn find(&self, number: LogNumber) -> Option<LogId> {
+        self.by_number.get(&number).copied()
+    }
+
+    /// The number that this side uses for a log.
+    pub(super) fn number(&self, log: &LogId) -> Option<LogNumber> {
+        self.numbers.get(log).copied()
+    }
+
+    pub(super) fn has(&self, log: &LogId) -> bool {
+        self.numbers.contains_key(log)
+    }
+
+    /// What the peer calls the compartment of a log that it named.
+    pub(super) fn told(&self, log: &LogId) -> Option<&str> {
+        self.told.get(log).map(String::as_str)
+    }
+}

@@ -1,0 +1,578 @@
+//! Rounds of catch-up: each side says what it holds, then sends what it owes, until both have said that all of it arrived.
+
+use causality_fact::KeyLog;
+use causality_fact::LOG_SIZE_MAX;
+use causality_fact::LogId;
+use causality_wire::BoundedVec;
+use causality_wire::CaughtUp;
+use causality_wire::Frontier;
+use causality_wire::FrontierPart;
+use causality_wire::Held;
+use causality_wire::LOGS_PER_FRONTIER_MAX;
+use causality_wire::LogName;
+use causality_wire::LogState as StateMessage;
+use causality_wire::Page;
+use causality_wire::Receives;
+use causality_wire::Share;
+use causality_wire::SyncMessage;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use super::Session;
+use crate::effect::Event;
+use crate::effect::RequestId;
+use crate::effect::RoundReport;
+use crate::effect::Side;
+use crate::effect::StreamNumber;
+use crate::effect::SyncError;
+use crate::engine::Engine;
+
+/// The rounds of a session: at most one of each side is open.
+#[derive(Debug)]
+pub(super) struct Rounds {
+    mine: Option<MyRound>,
+    theirs: Option<TheirRound>,
+    /// Requests for a round after the one that is open.
+    waiting: Vec<RequestId>,
+    /// Whether the next round is to be opened although nobody asked.
+    pub(super) is_wanted: bool,
+    /// The number of the next round of this side; its parity is that of the side.
+    next: u32,
+}
+
+/// A round that this side opened.
+#[derive(Debug)]
+struct MyRound {
+    number: u32,
+    requests: Vec<RequestId>,
+    /// The logs that this side named.
+    opened: BTreeSet<LogId>,
+    /// The logs that the peer named on top of these.
+    first: BTreeSet<LogId>,
+    /// `None` until the reply has come.
+    owed: Option<Owed>,
+    peer_is_done: bool,
+    received_before: u64,
+}
+
+/// A round that the peer opened.
+#[derive(Debug)]
+struct TheirRound {
+    number: u32,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The peer names its logs.
+    Opening(BTreeSet<LogId>),
+    /// It has to say what it holds of logs that this side named first.
+    Awaiting,
+    Sending(Owed),
+}
+
+/// What this side has to send in a round: the size up to which the peer has to confirm each log.
+#[derive(Debug)]
+struct Owed {
+    targets: BTreeMap<LogId, u64>,
+    is_done: bool,
+    facts_before: u64,
+    bytes_before: u64,
+}
+
+impl Rounds {
+    pub(super) fn new(side: Side) -> Self {
+        Self {
+            mine: None,
+            theirs: None,
+            waiting: Vec::new(),
+            is_wanted: false,
+            next: match side {
+                Side::Dialer => 0,
+                Side::Acceptor => 1,
+            },
+        }
+    }
+
+    /// Whether a reply is to come: facts may come before it, on other streams.
+    pub(super) fn awaits_reply(&self) -> bool {
+        self.mine.as_ref().is_some_and(|mine| mine.owed.is_none())
+    }
+
+    fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
+        let mine = self.mine.as_mut();
+        let mine = mine.and_then(|mine| Some((mine.number, mine.owed.as_mut()?)));
+        let theirs = self.theirs.as_mut();
+        let theirs = theirs.and_then(|theirs| match &mut theirs.stage {
+            Stage::Sending(owed) => Some((theirs.number, owed)),
+            Stage::Opening(_) | Stage::Awaiting => None,
+        });
+        mine.into_iter().chain(theirs)
+    }
+}
+
+impl Session {
+    /// Opens a round, at once or when the one that is open has ended: that one may leave out what came since.
+    pub(crate) fn start_round(
+        &mut self,
+        engine: &mut Engine,
+        request: RequestId,
+    ) -> Result<(), SyncError> {
+        if self.rounds.mine.is_some() {
+            self.rounds.waiting.push(request);
+            return Ok(());
+        }
+        self.open_round(engine, vec![request])
+    }
+
+    /// Opens a round for what the peer does not know of yet.
+    pub(super) fn open_wanted_round(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        if self.rounds.is_wanted && self.is_live && self.rounds.mine.is_none() {
+            self.open_round(engine, Vec::new())?;
+        }
+        Ok(())
+    }
+
+    fn open_round(
+        &mut self,
+        engine: &mut Engine,
+        requests: Vec<RequestId>,
+    ) -> Result<(), SyncError> {
+        let number = self.rounds.next;
+        self.rounds.next = number.wrapping_add(2);
+        self.rounds.is_wanted = false;
+        let mut opened = self.offered(engine);
+        // The peer named these before, so they tell it nothing, and save a further step.
+        opened.extend(self.asked(engine));
+        let states = self.states(engine, &opened)?;
+        self.rounds.mine = Some(MyRound {
+            number,
+            requests,
+            opened,
+            first: BTreeSet::new(),
+            owed: None,
+            peer_is_done: false,
+            received_before: self.receiving.facts,
+        });
+        self.send_frontier(engine, number, FrontierPart::Open, states);
+        Ok(())
+    }
+
+    pub(super) fn frontier(
+        &mut self,
+        engine: &mut Engine,
+        now_ms: u64,
+        frontier: Frontier,
+    ) -> Result<(), SyncError> {
+        let Frontier {
+            round,
+            part,
+            receives,
+            last,
+            logs,
+        } = frontier;
+        if *self.peer_receives.get_or_insert(receives) != receives {
+            return Err(SyncError::Violation("another wish within a session"));
+        }
+        let states = self.learn(&logs)?;
+        match part {
+            FrontierPart::Open => self.opened(engine, round, &states, last),
+            FrontierPart::Reply => self.replied(engine, now_ms, round, &states, last),
+            FrontierPart::Answer => self.answered(engine, round, &states, last),
+        }
+    }
+
+    /// Checks states by themselves, and finds the logs that they name.
+    fn learn<'a>(
+        &mut self,
+        states: &'a [StateMessage],
+    ) -> Result<Vec<(LogId, &'a StateMessage)>, SyncError> {
+        let learn = |state: &'a StateMessage| {
+            if state.size > LOG_SIZE_MAX {
+                return Err(SyncError::Violation("a log above the largest size"));
+            }
+            if state.held != Held::Complete {
+                return Err(SyncError::Violation("sets of a log that is held whole"));
+            }
+            let is_refused = |log: &LogId| self.receiving.is_refused(log);
+            Ok((self.names.learn(&state.log, is_refused)?, state))
+        };
+        states.iter().map(learn).collect()
+    }
+
+    /// The peer opens a round: it gets the state of what it named, and the names of what else is offered.
+    fn opened(
+        &mut self,
+        engine: &mut Engine,
+        round: u32,
+        states: &[(LogId, &StateMessage)],
+        last: Page,
+    ) -> Result<(), SyncError> {
+        if round % 2 == self.rounds.next % 2 {
+            return Err(SyncError::Violation("a round number of the other side"));
+        }
+        let mut named = match self.rounds.theirs.take() {
+            None => BTreeSet::new(),
+            Some(TheirRound { number, stage }) => match stage {
+                Stage::Opening(named) if number == round => named,
+                Stage::Sending(owed) if owed.is_done && number != round => BTreeSet::new(),
+                _ => return Err(SyncError::Violation("two rounds at once")),
+            },
+        };
+        self.take_states(engine, states)?;
+        named.extend(states.iter().map(|(log, _)| *log));
+        if last == Page::Last {
+            return self.reply(engine, round, &named);
+        }
+        let stage = Stage::Opening(named);
+        self.rounds.theirs = Some(TheirRound {
+            number: round,
+            stage,
+        });
+        Ok(())
+    }
+
+    fn reply(
+        &mut self,
+        engine: &mut Engine,
+        round: u32,
+        named: &BTreeSet<LogId>,
+    ) -> Result<(), SyncError> {
+        let mut logs = self.offered(engine);
+        self.rounds.is_wanted = false;
+        let asked = self.asked(engine);
+        // The peer gets to know of a fork as well.
+        let is_due = |log: &&LogId| asked.contains(*log) || self.is_known_fork(engine, log);
+        logs.extend(named.iter().filter(is_due));
+        let states = self.states(engine, &logs)?;
+        let mut pairs = logs.iter().zip(&states);
+        let awaits = pairs.any(|(log, state)| is_first(named, log, state));
+        self.rounds.theirs = Some(TheirRound {
+            number: round,
+            stage: Stage::Awaiting,
+        });
+        self.send_frontier(engine, round, FrontierPart::Reply, states);
+        if awaits {
+            return Ok(());
+        }
+        self.send_for_theirs(engine)
+    }
+
+    /// The reply has come: the peer gets the state of the logs that it named first.
+    fn replied(
+        &mut self,
+        engine: &mut Engine,
+        now_ms: u64,
+        round: u32,
+        states: &[(LogId, &StateMessage)],
+        last: Page,
+    ) -> Result<(), SyncError> {
+        self.take_states(engine, states)?;
+        let mine = self.rounds.mine.as_mut();
+        let Some(mine) = mine.filter(|mine| mine.number == round && mine.owed.is_none()) else {
+            return Err(SyncError::Violation("a reply to no round"));
+        };
+        let first = states
+            .iter()
+            .filter(|(log, state)| is_first(&mine.opened, log, state));
+        mine.first.extend(first.map(|(log, _)| *log));
+        if last == Page::More {
+            return Ok(());
+        }
+        let first = mine.first.clone();
+        if !first.is_empty() && self.receives {
+            let taken = &self.asked(engine) & &first;
+            let states = self.states(engine, &taken)?;
+            self.send_frontier(engine, round, FrontierPart::Answer, states);
+        }
+        let owed = self.owe(engine);
+        if let Some(mine) = &mut self.rounds.mine {
+            mine.owed = Some(owed);
+        }
+        self.begin_sending(engine);
+        self.feed_early(engine, now_ms)?;
+        self.settle(engine)
+    }
+
+    fn answered(
+        &mut self,
+        engine: &mut Engine,
+        round: u32,
+        states: &[(LogId, &StateMessage)],
+        last: Page,
+    ) -> Result<(), SyncError> {
+        let awaits =
+            |theirs: &TheirRound| theirs.number == round && matches!(theirs.stage, Stage::Awaiting);
+        if !self.rounds.theirs.as_ref().is_some_and(awaits) {
+            return Err(SyncError::Violation("an answer in no round"));
+        }
+        self.take_states(engine, states)?;
+        match last {
+            Page::More => Ok(()),
+            Page::Last => self.send_for_theirs(engine),
+        }
+    }
+
+    fn is_known_fork(&self, engine: &Engine, log: &LogId) -> bool {
+        self.forked.contains(log) && self.is_shared(engine, log)
+    }
+
+    /// Whether the peer may have or give a log; of others it is told nothing, and its word counts for nothing.
+    fn is_shared(&self, engine: &Engine, log: &LogId) -> bool {
+        let told = self.names.told(log);
+        engine.may_send(self.peer, log) || engine.may_receive(self.peer, log, told)
+    }
+
+    fn send_for_theirs(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        let owed = self.owe(engine);
+        if let Some(theirs) = &mut self.rounds.theirs {
+            theirs.stage = Stage::Sending(owed);
+        }
+        self.begin_sending(engine);
+        self.settle(engine)?;
+        self.open_wanted_round(engine)
+    }
+
+    /// Both sides know what the other holds: what is owed from here on is what the logs have now.
+    fn owe(&self, engine: &Engine) -> Owed {
+        let logs = self.sending.logs.keys();
+        let target = |log: &LogId| Some((*log, engine.logs.get(log)?.durable.provable()));
+        let targets = logs.filter_map(target);
+        Owed {
+            targets: targets
+                .filter(|(log, size)| !self.is_settled(engine, log, *size))
+                .collect(),
+            is_done: false,
+            facts_before: self.sending.facts,
+            bytes_before: self.sending.bytes,
+        }
+    }
+
+    /// Notes what the peer holds of the logs that it may have, and which logs will come from it.
+    fn take_states(
+        &mut self,
+        engine: &mut Engine,
+        states: &[(LogId, &StateMessage)],
+    ) -> Result<(), SyncError> {
+        for (log, state) in states {
+            self.compare(engine, *log, state)?;
+            if self.offers(engine, log) {
+                self.peer_holds(*log, state);
+            }
+            if state.share == Share::Offered && self.takes(engine, log) {
+                self.ask(*log, state.log.number());
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the peer's tree with the one held, as far as that can be seen.
+    fn compare(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        state: &StateMessage,
+    ) -> Result<(), SyncError> {
+        let head = engine.held(&log);
+        if head.size == 0 || !self.is_shared(engine, &log) {
+            return Ok(());
+        }
+        if engine.writes(&log) && state.size > head.size {
+            if !self.ahead.insert(log.compartment) {
+                return Err(SyncError::Violation("ahead in a lane for a second time"));
+            }
+            engine.stop_writing(&log);
+            engine.event(Event::LaneAhead {
+                log,
+                peer: self.peer,
+            });
+        }
+        let is_other = state.size == head.size && !self.keys.is_head_tag(&state.tag, &log, &head);
+        if is_other && self.forked.insert(log) {
+            if engine.writes(&log) {
+                engine.stop_writing(&log);
+            }
+            engine.event(Event::Forked {
+                log,
+                peer: self.peer,
+            });
+            self.close_forked(&log);
+            self.settle_log(engine, log)?;
+        }
+        Ok(())
+    }
+
+    fn send_frontier(
+        &self,
+        engine: &mut Engine,
+        round: u32,
+        part: FrontierPart,
+        mut states: Vec<StateMessage>,
+    ) {
+        let receives = if self.receives {
+            Receives::Everything
+        } else {
+            Receives::Nothing
+        };
+        loop {
+            let rest = states.split_off(states.len().min(LOGS_PER_FRONTIER_MAX));
+            let last = if rest.is_empty() {
+                Page::Last
+            } else {
+                Page::More
+            };
+            let page = std::mem::replace(&mut states, rest);
+            let logs = BoundedVec::new(page).expect("a page has at most LOGS_PER_FRONTIER_MAX");
+            let frontier = Frontier {
+                round,
+                part,
+                receives,
+                last,
+                logs,
+            };
+            self.send_control(engine, SyncMessage::Frontier(frontier));
+            if last == Page::Last {
+                return;
+            }
+        }
+    }
+
+    /// What this side holds of logs, as messages.
+    fn states(
+        &mut self,
+        engine: &Engine,
+        logs: &BTreeSet<LogId>,
+    ) -> Result<Vec<StateMessage>, SyncError> {
+        let mut states = Vec::with_capacity(logs.len());
+        for log in logs {
+            let head = engine.held(log);
+            let keys = engine.key_logs.get(&log.origin).map_or(0, KeyLog::len);
+            let share = if self.offers(engine, log) {
+                Share::Offered
+            } else {
+                Share::Asked
+            };
+            if self.receives {
+                self.told_size(*log, head.size);
+            }
+            let renewed = self.receiving.renewed(log).map(LogName::Known);
+            let name = match renewed.filter(|_| self.takes(engine, log)) {
+                Some(name) => name,
+                None => self.names.name(engine, *log)?,
+            };
+            states.push(StateMessage {
+                log: name,
+                size: head.size,
+                tag: self.keys.head_tag(log, &head),
+                held: Held::Complete,
+                keys: u32::try_from(keys).unwrap_or(u32::MAX),
+                share,
+            });
+        }
+        Ok(states)
+    }
+
+    /// The logs that the peer may have.
+    fn offered(&self, engine: &Engine) -> BTreeSet<LogId> {
+        let mut logs = engine.offered(self.peer);
+        logs.retain(|log| self.offers(engine, log));
+        logs
+    }
+
+    pub(super) fn send_control(&self, engine: &mut Engine, message: SyncMessage) {
+        engine.send(self.id, StreamNumber::CONTROL, message);
+    }
+
+    // The end of a round.
+
+    pub(super) fn caught_up(
+        &mut self,
+        engine: &mut Engine,
+        caught_up: CaughtUp,
+    ) -> Result<(), SyncError> {
+        let number = caught_up.round;
+        let mine = self.rounds.mine.as_mut();
+        let mine = mine.filter(|mine| mine.number == number && mine.owed.is_some());
+        let theirs = self.rounds.theirs.as_ref();
+        match (mine, theirs) {
+            (Some(mine), _) => mine.peer_is_done = true,
+            // The opener of a round says so too; nothing depends on it here.
+            (None, Some(theirs)) if theirs.number == number => {}
+            _ => return Err(SyncError::Violation("caught up in no round")),
+        }
+        self.settle(engine)
+    }
+
+    /// A log was confirmed, or will not be.
+    pub(super) fn settle_log(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
+        let mut rounds = std::mem::replace(&mut self.rounds, Rounds::new(Side::Dialer));
+        for (_, owed) in rounds.owed() {
+            let target = owed.targets.get(&log);
+            if target.is_some_and(|size| self.is_settled(engine, &log, *size)) {
+                owed.targets.remove(&log);
+            }
+        }
+        self.rounds = rounds;
+        self.settle(engine)
+    }
+
+    /// Several logs may have been confirmed, or will not be.
+    pub(super) fn settle_all(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        let mut rounds = std::mem::replace(&mut self.rounds, Rounds::new(Side::Dialer));
+        for (_, owed) in rounds.owed() {
+            owed.targets
+                .retain(|log, size| !self.is_settled(engine, log, *size));
+        }
+        self.rounds = rounds;
+        self.settle(engine)
+    }
+
+    /// Says so when everything that is owed in a round was confirmed, and ends the own round when both sides have.
+    fn settle(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        let (facts, bytes) = (self.sending.facts, self.sending.bytes);
+        for (round, owed) in self.rounds.owed() {
+            if !owed.is_done && owed.targets.is_empty() {
+                owed.is_done = true;
+                let message = SyncMessage::CaughtUp(CaughtUp {
+                    round,
+                    facts: facts - owed.facts_before,
+                    bytes: bytes - owed.bytes_before,
+                });
+                engine.send(self.id, StreamNumber::CONTROL, message);
+            }
+        }
+        let is_over = |mine: &mut MyRound| {
+            mine.peer_is_done && mine.owed.as_ref().is_some_and(|owed| owed.is_done)
+        };
+        match self.rounds.mine.take_if(is_over) {
+            Some(round) => self.finish_round(engine, round),
+            None => Ok(()),
+        }
+    }
+
+    fn finish_round(&mut self, engine: &mut Engine, round: MyRound) -> Result<(), SyncError> {
+        let before = round.owed.map_or(0, |owed| owed.facts_before);
+        let facts_sent = self.sending.facts - before;
+        let taken = round.first.iter().any(|log| self.receiving.has_asked(log));
+        let report = RoundReport {
+            facts_sent,
+            facts_received: self.receiving.facts - round.received_before,
+            round_trips: 1 + u32::from(taken || facts_sent > 0),
+        };
+        for request in round.requests {
+            engine.event(Event::CaughtUp { request, report });
+        }
+        let requests = std::mem::take(&mut self.rounds.waiting);
+        if requests.is_empty() {
+            return self.open_wanted_round(engine);
+        }
+        self.open_round(engine, requests)
+    }
+}
+
+/// Whether a reply offers a log of which the opener of the round has still to say what it holds: one that it did not name,
+/// or that goes under a new number.
+fn is_first(opened: &BTreeSet<LogId>, log: &LogId, state: &StateMessage) -> bool {
+    let is_new = matches!(state.log, LogName::New { .. }) || !opened.contains(log);
+    is_new && state.share == Share::Offered
+}

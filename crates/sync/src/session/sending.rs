@@ -1,0 +1,405 @@
+//! Sending: what the peer lacks of the logs that it may have, as credit and the network let it.
+
+use causality_fact::BLOCK_LEAVES;
+use causality_fact::Chunk;
+use causality_fact::Encoder;
+use causality_fact::LogId;
+use causality_fact::Subtree;
+use causality_fact::TreeHash;
+use causality_fact::right_hashes_of_parts;
+use causality_store::StoredBody;
+use causality_store::StoredEntry;
+use causality_wire::Announce;
+use causality_wire::BoundedBytes;
+use causality_wire::BoundedVec;
+use causality_wire::ENTRIES_BYTES_MAX;
+use causality_wire::FactSync;
+use causality_wire::Hashes;
+use causality_wire::LogNumber;
+use causality_wire::LogState;
+use causality_wire::MESSAGE_BYTES_MAX;
+use causality_wire::Receipt;
+use causality_wire::RefusalReason;
+use causality_wire::SyncMessage;
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::CREDIT_BYTES;
+use super::LOADS_MAX;
+use super::Session;
+use super::UNFLUSHED_BYTES_MAX;
+use super::cost;
+use super::cost_of_announce;
+use super::feed_of;
+use crate::effect::Event;
+use crate::effect::SyncError;
+use crate::engine::Engine;
+use crate::logbook::ANNOUNCED_BLOCKS_MAX;
+use crate::logbook::Signed;
+
+/// What goes to the peer.
+#[derive(Debug)]
+pub(super) struct Sending {
+    pub(super) logs: BTreeMap<LogId, Outgoing>,
+    /// Logs of which there may be something to send, each once: who was served last goes to the end.
+    due: VecDeque<LogId>,
+    /// How many bytes may be sent; below 0 by what the last ones took more.
+    credit: i64,
+    unflushed: usize,
+    loads: usize,
+    /// Facts and bytes of entries that were sent since the session began, and facts that were confirmed.
+    pub(super) facts: u64,
+    pub(super) bytes: u64,
+    pub(super) facts_confirmed: u64,
+}
+
+/// A log that the peer wants from here.
+#[derive(Debug, Default)]
+pub(super) struct Outgoing {
+    /// How many positions the peer holds, or was sent.
+    sent: u64,
+    /// How many of them it confirmed as durable.
+    confirmed: u64,
+    /// How many key records of the origin it holds.
+    keys: usize,
+    /// The size of the last checkpoint that was announced to it, and of the largest one.
+    announced: u64,
+    reach: u64,
+    is_loading: bool,
+    is_due: bool,
+    /// Why it gets nothing more.
+    closed: Option<Closed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Closed {
+    /// In this session.
+    Forever,
+    /// Until it goes under another number than the one that was refused.
+    Until(LogNumber),
+}
+
+/// A read of a chunk, and under which checkpoint it will be sent.
+#[derive(Debug)]
+pub(crate) struct ChunkLoad {
+    pub(crate) log: LogId,
+    pub(crate) from: u64,
+    signed: Arc<Signed>,
+}
+
+impl ChunkLoad {
+    /// The size of the checkpoint.
+    pub(crate) fn until(&self) -> u64 {
+        self.signed.checkpoint.size
+    }
+}
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            logs: BTreeMap::new(),
+            due: VecDeque::new(),
+            credit: CREDIT_BYTES as i64,
+            unflushed: 0,
+            loads: 0,
+            facts: 0,
+            bytes: 0,
+            facts_confirmed: 0,
+        }
+    }
+}
+
+impl Sending {
+    /// Whether another chunk may be read: each of those under way may take a whole one of the credit.
+    fn has_room(&self) -> bool {
+        self.credit > (self.loads * ENTRIES_BYTES_MAX) as i64
+            && self.unflushed < UNFLUSHED_BYTES_MAX
+            && self.loads < LOADS_MAX
+    }
+
+    fn make_due(&mut self, log: LogId) {
+        if let Some(outgoing) = self.logs.get_mut(&log)
+            && !outgoing.is_due
+        {
+            outgoing.is_due = true;
+            self.due.push_back(log);
+        }
+    }
+
+    fn next_due(&mut self) -> Option<(LogId, &mut Outgoing)> {
+        let log = self.due.pop_front()?;
+        let outgoing = self.logs.get_mut(&log)?;
+        outgoing.is_due = false;
+        Some((log, outgoing))
+    }
+}
+
+impl Session {
+    /// The peer told what it holds of a log that it may have.
+    pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) {
+        let number = self.names.number(&log);
+        let outgoing = self.sending.logs.entry(log).or_default();
+        if let Some(Closed::Until(refused)) = outgoing.closed
+            && number == Some(state.log.number())
+            && number != Some(refused)
+        {
+            // It takes the log under its new number: from what it holds.
+            let Outgoing {
+                is_loading, is_due, ..
+            } = *outgoing;
+            *outgoing = Outgoing {
+                is_loading,
+                is_due,
+                ..Outgoing::default()
+            };
+        }
+        outgoing.sent = outgoing.sent.max(state.size);
+        outgoing.confirmed = outgoing.confirmed.max(state.size);
+        outgoing.keys = outgoing.keys.max(state.keys as usize);
+        self.sending.make_due(log);
+    }
+
+    /// Whoever sends a log holds it: it does not go back.
+    pub(super) fn peer_sent(&mut self, log: &LogId, size: u64) {
+        if let Some(outgoing) = self.sending.logs.get_mut(log) {
+            outgoing.sent = outgoing.sent.max(size);
+            outgoing.confirmed = outgoing.confirmed.max(size);
+        }
+    }
+
+    /// Whether the peer has confirmed a log up to a size, or will not get it.
+    pub(super) fn is_settled(&self, engine: &Engine, log: &LogId, size: u64) -> bool {
+        let is_settled =
+            |outgoing: &Outgoing| outgoing.confirmed >= size || outgoing.closed.is_some();
+        !self.offers(engine, log) || self.sending.logs.get(log).is_none_or(is_settled)
+    }
+
+    pub(super) fn begin_sending(&mut self, engine: &mut Engine) {
+        self.is_live = true;
+        self.pump(engine);
+    }
+
+    pub(super) fn send_more_of(&mut self, engine: &mut Engine, log: LogId) {
+        self.sending.make_due(log);
+        self.pump(engine);
+    }
+
+    pub(crate) fn flushed(&mut self, engine: &mut Engine, bytes: usize) -> Result<(), SyncError> {
+        self.sending.unflushed = self.sending.unflushed.saturating_sub(bytes);
+        self.pump(engine);
+        Ok(())
+    }
+
+    /// Reads what is to be sent, as far as credit and the network let it.
+    fn pump(&mut self, engine: &mut Engine) {
+        while self.is_live && self.sending.has_room() {
+            let Some((log, outgoing)) = self.sending.next_due() else {
+                return;
+            };
+            let from = outgoing.sent;
+            if outgoing.is_loading || outgoing.closed.is_some() || !self.offers(engine, &log) {
+                continue;
+            }
+            let Some(state) = engine.logs.get(&log) else {
+                continue;
+            };
+            let signed = state.durable.signed().cloned();
+            let Some(signed) = signed.filter(|_| from < state.durable.provable()) else {
+                continue;
+            };
+            if let Some(outgoing) = self.sending.logs.get_mut(&log) {
+                outgoing.is_loading = true;
+            }
+            self.sending.loads += 1;
+            engine.load_chunk(self.id, ChunkLoad { log, from, signed });
+        }
+    }
+
+    /// Sends a chunk that was read, behind the checkpoint that proves it.
+    pub(crate) fn send_chunk(
+        &mut self,
+        engine: &mut Engine,
+        load: ChunkLoad,
+        entries: &[StoredEntry],
+        behind: &[(Subtree, TreeHash)],
+    ) -> Result<(), SyncError> {
+        self.sending.loads = self.sending.loads.saturating_sub(1);
+        let log = load.log;
+        let has_credit = self.sending.credit > 0;
+        let may_go = self.offers(engine, &log);
+        let Some(outgoing) = self.sending.logs.get_mut(&log) else {
+            return Ok(());
+        };
+        outgoing.is_loading = false;
+        // Meanwhile the peer may have got it from elsewhere, or not want it any more.
+        let is_next = load.from == outgoing.sent && outgoing.closed.is_none();
+        if may_go && has_credit && is_next {
+            let chunk = chunk(&load, entries, behind)?;
+            if self.announce_to_peer(engine, &load)? {
+                self.send_facts(engine, log, entries, chunk)?;
+            }
+        }
+        self.sending.make_due(log);
+        self.pump(engine);
+        self.settle_log(engine, log)
+    }
+
+    /// Tells the peer what the facts of a log are to be verified against, unless it knows; `false` when that is too much.
+    fn announce_to_peer(
+        &mut self,
+        engine: &mut Engine,
+        load: &ChunkLoad,
+    ) -> Result<bool, SyncError> {
+        let (log, until) = (load.log, load.until());
+        let number = self.names.number(&log);
+        let outgoing = self.sending.logs.get_mut(&log);
+        let (Some(number), Some(outgoing)) = (number, outgoing) else {
+            return Ok(false);
+        };
+        if outgoing.announced == until {
+            return Ok(true);
+        }
+        let keys = engine.key_logs.get(&log.origin);
+        let records = keys.map(|keys| keys.records_from(outgoing.keys));
+        let records = records.unwrap_or_default();
+        let known = outgoing.keys + records.len();
+        let Some(announce) = announce(engine, number, load, records) else {
+            outgoing.closed = Some(Closed::Forever);
+            let peer = self.peer;
+            engine.event(Event::TooFarBehind { log, peer });
+            return Ok(false);
+        };
+        (outgoing.announced, outgoing.keys) = (until, known);
+        outgoing.reach = outgoing.reach.max(until);
+        let message = SyncMessage::Announce(announce);
+        self.sending.credit -= cost(&message) as i64;
+        engine.send(self.id, feed_of(number), message);
+        Ok(true)
+    }
+
+    fn send_facts(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        entries: &[StoredEntry],
+        chunk: Chunk,
+    ) -> Result<(), SyncError> {
+        let number = self.names.number(&log);
+        let outgoing = self.sending.logs.get_mut(&log);
+        let (Some(number), Some(outgoing)) = (number, outgoing) else {
+            return Ok(());
+        };
+        outgoing.sent = entries.last().map_or(outgoing.sent, |e| e.range().end);
+        let bytes = chunk.entries.len();
+        self.sending.facts += entries.len() as u64;
+        self.sending.bytes += bytes as u64;
+        self.sending.unflushed += bytes;
+        let message = FactSync::new(number, chunk);
+        let message = message.map_err(|_| SyncError::Failed("the store gave too much"))?;
+        let message = SyncMessage::FactSync(message);
+        self.sending.credit -= cost(&message) as i64;
+        engine.send(self.id, feed_of(number), message);
+        Ok(())
+    }
+
+    pub(super) fn receipt(
+        &mut self,
+        engine: &mut Engine,
+        receipt: &Receipt,
+    ) -> Result<(), SyncError> {
+        let log = self.names.log(receipt.log)?;
+        let Some(outgoing) = self.sending.logs.get_mut(&log) else {
+            return Err(SyncError::Violation(
+                "a receipt for a log that was not sent",
+            ));
+        };
+        if receipt.size > outgoing.sent.max(outgoing.reach) {
+            return Err(SyncError::Violation("a receipt for what was not sent"));
+        }
+        let confirmed = receipt.size.min(outgoing.sent);
+        self.sending.facts_confirmed += confirmed.saturating_sub(outgoing.confirmed);
+        outgoing.confirmed = outgoing.confirmed.max(receipt.size);
+        // It got the rest from elsewhere.
+        outgoing.sent = outgoing.sent.max(receipt.size);
+        if let Some(refusal) = receipt.refused.first()
+            && outgoing.closed.is_none()
+        {
+            let (peer, reason) = (self.peer, refusal.reason);
+            let number = self.names.number(&log).unwrap_or(receipt.log);
+            outgoing.closed = Some(if may_come_later(reason) {
+                self.names.renew(log);
+                Closed::Until(number)
+            } else {
+                Closed::Forever
+            });
+            engine.event(Event::Declined { log, peer, reason });
+        }
+        let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
+        let credit = self.sending.credit.saturating_add(credit);
+        self.sending.credit = credit.min(CREDIT_BYTES as i64);
+        self.send_more_of(engine, log);
+        self.settle_log(engine, log)
+    }
+}
+
+/// Whether what was refused for this reason may be sent again in a later round.
+fn may_come_later(reason: RefusalReason) -> bool {
+    match reason {
+        RefusalReason::Limit | RefusalReason::Policy | RefusalReason::RetryLater => true,
+        RefusalReason::Key
+        | RefusalReason::Malformed
+        | RefusalReason::Unsupported
+        | RefusalReason::Void => false,
+    }
+}
+
+/// The announcement of a log; `None` when it does not fit a message.
+fn announce(
+    engine: &Engine,
+    number: LogNumber,
+    load: &ChunkLoad,
+    records: Vec<Vec<u8>>,
+) -> Option<Announce> {
+    let state = engine.logs.get(&load.log)?;
+    let first_block = load.from / BLOCK_LEAVES;
+    let roots = state.roots_under(&load.signed, first_block);
+    let records = records.into_iter().map(BoundedBytes::new);
+    let announce = Announce {
+        log: number,
+        key_records: BoundedVec::new(records.collect::<Result<_, _>>().ok()?).ok()?,
+        checkpoint: BoundedBytes::new(load.signed.checkpoint.to_bytes()).ok()?,
+        first_block,
+        block_roots: Hashes::new(&roots).ok()?,
+    };
+    let fits = roots.len() <= ANNOUNCED_BLOCKS_MAX
+        && cost_of_announce(&announce) <= MESSAGE_BYTES_MAX as u64;
+    fits.then_some(announce)
+}
+
+fn chunk(
+    load: &ChunkLoad,
+    entries: &[StoredEntry],
+    behind: &[(Subtree, TreeHash)],
+) -> Result<Chunk, SyncError> {
+    let end = entries.last().map(|last| last.range().end);
+    let right = end.and_then(|end| right_hashes_of_parts(end, load.until(), behind).ok());
+    // The tree says that facts are there.
+    let right = right.ok_or(SyncError::Failed("the store has a gap"))?;
+    Ok(Chunk {
+        from: load.from,
+        entries: encode(entries),
+        right,
+    })
+}
+
+fn encode(entries: &[StoredEntry]) -> Vec<u8> {
+    let mut to = Encoder::new();
+    for entry in entries {
+        match &entry.body {
+            StoredBody::Row { bytes, .. } => to.bytes(bytes),
+            StoredBody::Withheld { level, hash } => to.uint(0).u8(*level).raw(hash.as_bytes()),
+        };
+    }
+    to.finish()
+}

@@ -1,0 +1,16 @@
+//! Stories of domains that append, synchronise, fail and lie, on engines without network, disk or clock.
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
+mod append;
+mod catch_up;
+mod domain;
+mod forge;
+mod grants;
+mod hostile;
+mod lanes;
+mod limits;
+mod live;
+mod lost;
+mod restore;
+mod schedules;
+mod world;
