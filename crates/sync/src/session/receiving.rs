@@ -35,8 +35,8 @@ pub(super) struct Receiving {
     unpaid: u64,
     /// Bytes of the announcements that are kept.
     announced_bytes: usize,
-    /// Feed messages that came before the reply that explains them. All of them are unpaid.
-    early: Vec<SyncMessage>,
+    /// Feed messages that came before the reply or answer that explains them, by log in their order. All of them are unpaid.
+    early: BTreeMap<LogNumber, Vec<SyncMessage>>,
     /// Facts received and durable since the session began.
     pub(super) facts: u64,
 }
@@ -152,12 +152,11 @@ impl Session {
         self.receiving.move_to(log, Stage::Closed);
     }
 
-    /// What came before the reply that has come now.
+    /// What came before the reply or answer that has come now.
     pub(super) fn feed_early(&mut self, engine: &mut Engine, now_ms: u64) -> Result<(), SyncError> {
         let early = std::mem::take(&mut self.receiving.early);
-        early
-            .into_iter()
-            .try_for_each(|message| self.feed(engine, now_ms, message))
+        let mut messages = early.into_values().flatten();
+        messages.try_for_each(|message| self.feed(engine, now_ms, message))
     }
 
     pub(super) fn feed(
@@ -173,8 +172,11 @@ impl Session {
         };
         let log = self.names.find(number);
         let is_asked = log.is_some_and(|log| self.receiving.has_asked(&log));
-        if !is_asked && self.rounds.awaits_reply() {
-            self.receiving.early.push(message);
+        // Also behind what waits already, if an open of the peer has explained the log in between.
+        let waits = !is_asked || self.receiving.early.contains_key(&number);
+        if waits && self.rounds.awaits_states() {
+            let early = self.receiving.early.entry(number).or_default();
+            early.push(message);
             return Ok(());
         }
         let log = self.names.log(number)?;

@@ -94,9 +94,11 @@ impl Rounds {
         }
     }
 
-    /// Whether a reply is to come: facts may come before it, on other streams.
-    pub(super) fn awaits_reply(&self) -> bool {
+    /// Whether a reply or an answer is to come: facts may come before it, on other streams.
+    pub(super) fn awaits_states(&self) -> bool {
+        let theirs = self.theirs.as_ref();
         self.mine.as_ref().is_some_and(|mine| mine.owed.is_none())
+            || theirs.is_some_and(|theirs| matches!(theirs.stage, Stage::Awaiting))
     }
 
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
@@ -178,7 +180,7 @@ impl Session {
         match part {
             FrontierPart::Open => self.opened(engine, round, &states, last),
             FrontierPart::Reply => self.replied(engine, now_ms, round, &states, last),
-            FrontierPart::Answer => self.answered(engine, round, &states, last),
+            FrontierPart::Answer => self.answered(engine, now_ms, round, &states, last),
         }
     }
 
@@ -297,6 +299,7 @@ impl Session {
     fn answered(
         &mut self,
         engine: &mut Engine,
+        now_ms: u64,
         round: u32,
         states: &[(LogId, &StateMessage)],
         last: Page,
@@ -307,10 +310,11 @@ impl Session {
             return Err(SyncError::Violation("an answer in no round"));
         }
         self.take_states(engine, states)?;
-        match last {
-            Page::More => Ok(()),
-            Page::Last => self.send_for_theirs(engine),
+        if last == Page::More {
+            return Ok(());
         }
+        self.send_for_theirs(engine)?;
+        self.feed_early(engine, now_ms)
     }
 
     fn is_known_fork(&self, engine: &Engine, log: &LogId) -> bool {

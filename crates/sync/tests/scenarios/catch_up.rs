@@ -5,7 +5,7 @@ use causality_fact::{
     TreeHead, leaf_hash,
 };
 use causality_store::{Batch, FactStore as _, NewEntry, SideWrite};
-use causality_sync::{Direction, Event, LOG_HEADS, RoundReport};
+use causality_sync::{Direction, Event, LOG_HEADS, RoundReport, StreamNumber};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -257,6 +257,57 @@ fn facts_may_overtake_the_reply_that_explains_them() {
     assert_eq!(world.count(1), 10);
     world.run();
     assert_eq!(world.report(1, request).unwrap().facts_received, 10);
+    world.assert_equal();
+}
+
+#[test]
+fn facts_that_came_too_early_stay_in_front_of_those_that_follow() {
+    // An announcement came before both frontiers of the peer, whose open alone then explained the log. The chunk behind it
+    // was taken at once, before the announcement that proves it, and an honest peer was sent away.
+    let mut world = World::new(2, 12);
+    world.append_many(0, 10);
+    world.sync(1, 0);
+    world.append_many(0, 10);
+    let session = world.connect(1, 0);
+    let requests = [world.start_round(0, session), world.start_round(1, session)];
+    world.run_without_deliveries(1);
+    let feed = world.feed_under_way(session, 1);
+    world.deliver(session, 1, feed);
+    world.deliver(session, 1, StreamNumber::CONTROL);
+    world.deliver(session, 1, feed);
+    assert_eq!((world.rows(0, 1), world.count(1)), (20, 10));
+    world.run();
+    assert!(world.is_open(session));
+    let received = |domain: usize| {
+        world
+            .report(domain, requests[domain])
+            .unwrap()
+            .facts_received
+    };
+    assert_eq!((received(0), received(1)), (0, 10));
+    world.assert_equal();
+}
+
+#[test]
+fn facts_may_overtake_the_answer_that_explains_them() {
+    // The opener got more of a log from elsewhere after its open, which did not name it.
+    let mut world = World::new(3, 13);
+    world.append_many(2, 10);
+    world.sync(1, 2);
+    world.append_many(2, 10);
+    let session = world.connect(0, 1);
+    let request = world.start_round(0, session);
+    world.deliver(session, 1, StreamNumber::CONTROL);
+    let elsewhere = world.connect(0, 2);
+    world.start_round(0, elsewhere);
+    while world.count(0) < 20 {
+        world.step_of(elsewhere);
+    }
+    world.run_without_control(1);
+    assert_eq!((world.rows(0, 1), world.count(1)), (10, 10));
+    world.run();
+    assert!(world.is_open(session));
+    assert_eq!(world.report(0, request).unwrap().facts_sent, 10);
     world.assert_equal();
 }
 

@@ -295,6 +295,14 @@ impl World {
         queues.flat_map(|(_, queue)| queue.iter_mut()).collect()
     }
 
+    /// The feed on which something is on its way to a domain.
+    pub(crate) fn feed_under_way(&self, session: SessionId, to: usize) -> StreamNumber {
+        let queues = self.links[&session].queues.iter();
+        let mut busy = queues.filter(|((of, _), queue)| *of == to && !queue.is_empty());
+        let feed = busy.find(|((_, stream), _)| *stream != StreamNumber::CONTROL);
+        feed.expect("something is on its way").0.1
+    }
+
     /// How many reads of a domain are under way.
     pub(crate) fn loads_under_way(&self, domain: usize) -> usize {
         self.domains[domain].loads.len()
@@ -381,6 +389,21 @@ impl World {
         }
     }
 
+    /// Does one thing that is under way, but delivers nothing of any other session.
+    pub(crate) fn step_of(&mut self, session: SessionId) {
+        let is_its = |step: &Step| !matches!(step, Step::Deliver(of, ..) if *of != session);
+        let step = self.steps().into_iter().find(is_its);
+        self.perform(step.expect("something is under way"));
+    }
+
+    /// Goes on without delivering anything to a domain.
+    pub(crate) fn run_without_deliveries(&mut self, domain: usize) {
+        let is_held = |step: &Step| matches!(step, Step::Deliver(_, to, _) if *to == domain);
+        while let Some(step) = self.steps().into_iter().find(|step| !is_held(step)) {
+            self.perform(step);
+        }
+    }
+
     fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();
         for (number, domain) in self.domains.iter().enumerate() {
@@ -410,7 +433,8 @@ impl World {
         }
     }
 
-    fn deliver(&mut self, session: SessionId, to: usize, stream: StreamNumber) {
+    /// Delivers the next message of a stream to a domain.
+    pub(crate) fn deliver(&mut self, session: SessionId, to: usize, stream: StreamNumber) {
         let Some(link) = self.links.get_mut(&session) else {
             return;
         };
