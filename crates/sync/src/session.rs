@@ -130,7 +130,8 @@ impl Session {
     /// A log has more durable facts.
     pub(crate) fn log_grown(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
         self.confirm_progress(engine, log);
-        if self.offers(engine, &log) && !self.names.has(&log) {
+        let is_told = self.sending.has_offered(&log) || self.rounds.offers(&log);
+        if self.offers(engine, &log) && !is_told {
             // The peer does not know of it yet.
             self.rounds.is_wanted = true;
         }

@@ -47,6 +47,8 @@ struct MyRound {
     requests: Vec<RequestId>,
     /// The logs that this side named.
     opened: BTreeSet<LogId>,
+    /// Those of them that it offered.
+    offered: BTreeSet<LogId>,
     /// The logs that the peer named on top of these.
     first: BTreeSet<LogId>,
     /// `None` until the reply has come.
@@ -101,6 +103,12 @@ impl Rounds {
             || theirs.is_some_and(|theirs| matches!(theirs.stage, Stage::Awaiting))
     }
 
+    /// Whether the peer is being told that it may have a log.
+    pub(super) fn offers(&self, log: &LogId) -> bool {
+        let mine = self.mine.as_ref();
+        mine.is_some_and(|mine| mine.offered.contains(log))
+    }
+
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
         let mine = self.mine.as_mut();
         let mine = mine.and_then(|mine| Some((mine.number, mine.owed.as_mut()?)));
@@ -150,6 +158,7 @@ impl Session {
         self.rounds.mine = Some(MyRound {
             number,
             requests,
+            offered: offered_in(&opened, &states),
             opened,
             first: BTreeSet::new(),
             owed: None,
@@ -247,6 +256,7 @@ impl Session {
         let is_due = |log: &&LogId| asked.contains(*log) || self.is_known_fork(engine, log);
         logs.extend(named.iter().filter(is_due));
         let states = self.states(engine, &logs)?;
+        self.sending.offer(offered_in(&logs, &states));
         let mut pairs = logs.iter().zip(&states);
         let awaits = pairs.any(|(log, state)| is_first(named, log, state));
         self.rounds.theirs = Some(TheirRound {
@@ -285,7 +295,11 @@ impl Session {
         if !first.is_empty() && self.receives {
             let taken = &self.asked(engine) & &first;
             let states = self.states(engine, &taken)?;
+            self.sending.offer(offered_in(&taken, &states));
             self.send_frontier(engine, round, FrontierPart::Answer, states);
+        }
+        if let Some(mine) = &mut self.rounds.mine {
+            self.sending.offer(std::mem::take(&mut mine.offered));
         }
         let owed = self.owe(engine);
         if let Some(mine) = &mut self.rounds.mine {
@@ -340,6 +354,7 @@ impl Session {
     /// Both sides know what the other holds: what is owed from here on is what the logs have now.
     fn owe(&self, engine: &Engine) -> Owed {
         let logs = self.sending.logs.keys();
+        let logs = logs.filter(|log| self.sending.has_offered(log));
         let target = |log: &LogId| Some((*log, engine.logs.get(log)?.durable.provable()));
         let targets = logs.filter_map(target);
         Owed {
@@ -572,6 +587,13 @@ impl Session {
         }
         self.open_round(engine, requests)
     }
+}
+
+/// Those of the logs that their states offer.
+fn offered_in(logs: &BTreeSet<LogId>, states: &[StateMessage]) -> BTreeSet<LogId> {
+    let pairs = logs.iter().zip(states);
+    let offered = pairs.filter(|(_, state)| state.share == Share::Offered);
+    offered.map(|(log, _)| *log).collect()
 }
 
 /// Whether a reply offers a log of which the opener of the round has still to say what it holds: one that it did not name,

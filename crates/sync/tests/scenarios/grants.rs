@@ -222,3 +222,23 @@ fn the_word_of_a_peer_about_a_log_that_it_may_not_have_counts_for_nothing() {
     world.run();
     assert_eq!(world.count(0), 1);
 }
+
+#[test]
+fn a_log_that_only_one_side_may_have_goes_on_when_it_comes_from_elsewhere() {
+    // The first gives to the second and takes nothing from it, and gets the log of the third while the two are live:
+    // the second named that log when the first did not hold it.
+    for dialer in [0, 1] {
+        let mut world = World::new(3, 11);
+        world.grant(0, 1, &[PUBLIC], &[]);
+        world.append_many(2, 10);
+        world.sync(2, 1);
+        let session = world.connect(dialer, 1 - dialer);
+        world.round(dialer, session);
+        world.round(1 - dialer, session);
+        assert_eq!((world.count(0), world.count(1)), (0, 10));
+        world.append_many(2, 10);
+        world.sync(2, 0);
+        assert!(world.is_open(session), "{:?}", world.end_of(1, session));
+        world.assert_equal();
+    }
+}
