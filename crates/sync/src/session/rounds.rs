@@ -397,10 +397,7 @@ impl Session {
             return Ok(());
         }
         if engine.writes(&log) && state.size > head.size {
-            if !self.ahead.insert(log.compartment) {
-                return Err(SyncError::Violation("ahead in a lane for a second time"));
-            }
-            engine.stop_writing(&log);
+            self.give_up(engine, &log)?;
             engine.event(Event::LaneAhead {
                 log,
                 peer: self.peer,
@@ -409,7 +406,7 @@ impl Session {
         let is_other = state.size == head.size && !self.keys.is_head_tag(&state.tag, &log, &head);
         if is_other && self.forked.insert(log) {
             if engine.writes(&log) {
-                engine.stop_writing(&log);
+                self.give_up(engine, &log)?;
             }
             engine.event(Event::Forked {
                 log,
@@ -418,6 +415,16 @@ impl Session {
             self.close_forked(&log);
             self.settle_log(engine, log)?;
         }
+        Ok(())
+    }
+
+    /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, or every append would
+    /// open another lane for a liar.
+    fn give_up(&mut self, engine: &mut Engine, lane: &LogId) -> Result<(), SyncError> {
+        if !self.given_up.insert(lane.compartment) {
+            return Err(SyncError::Violation("a second lane that is not the own"));
+        }
+        engine.stop_writing(lane);
         Ok(())
     }
 
