@@ -560,6 +560,26 @@ fn nothing_comes_behind_a_checkpoint_that_closes_the_lane() {
     forge.refuses(&LogError::Closed { size: 3 });
 }
 
+#[test]
+fn whoever_sends_more_of_a_log_that_was_seen_to_be_forked_hears_of_it() {
+    // The log of the peer has grown since the state that showed the fork, so that it cannot see the fork by itself. It
+    // would wait for ever for what nobody confirms.
+    let mut forge = Forge::followed(&Forge::new().rows(1..3));
+    let mut other = forge.state(2);
+    other.log = LogName::Known(forge.number);
+    forge.say(forge.open(2, vec![other]));
+    let rows = forge.rows(1..5);
+    let announce = SyncMessage::Announce(forge.announce(&rows));
+    forge
+        .world
+        .inject(forge.session, VICTIM, StreamNumber(1), announce);
+    forge.world.deliver(forge.session, VICTIM, StreamNumber(1));
+    let heard = forge.world.under_way(forge.session, LIAR);
+    let is_refusal = |message: &&mut SyncMessage| matches!(message, SyncMessage::Receipt(receipt) if receipt.refused.len() == 1);
+    assert!(heard.iter().any(is_refusal), "{heard:?}");
+    assert_eq!(forge.held(), 2);
+}
+
 // Chunks.
 
 #[test]
