@@ -222,14 +222,19 @@ impl Session {
         if round % 2 == self.rounds.next % 2 {
             return Err(SyncError::Violation("a round number of the other side"));
         }
-        let mut named = match self.rounds.theirs.take() {
-            None => BTreeSet::new(),
+        let named = match self.rounds.theirs.take() {
+            None => None,
             Some(TheirRound { number, stage }) => match stage {
-                Stage::Opening(named) if number == round => named,
-                Stage::Sending(owed) if owed.is_done && number != round => BTreeSet::new(),
+                Stage::Opening(named) if number == round => Some(named),
+                Stage::Sending(owed) if owed.is_done && number != round => None,
                 _ => return Err(SyncError::Violation("two rounds at once")),
             },
         };
+        if named.is_none() {
+            // This round serves for what was wanted so far. What changes behind its first page may come too late for it.
+            self.rounds.is_wanted = false;
+        }
+        let mut named = named.unwrap_or_default();
         self.take_states(engine, states)?;
         named.extend(states.iter().map(|(log, _)| *log));
         if last == Page::Last {
@@ -250,7 +255,6 @@ impl Session {
         named: &BTreeSet<LogId>,
     ) -> Result<(), SyncError> {
         let mut logs = self.offered(engine);
-        self.rounds.is_wanted = false;
         let asked = self.asked(engine);
         // The peer gets to know of a fork as well.
         let is_due = |log: &&LogId| asked.contains(*log) || self.is_known_fork(engine, log);
