@@ -363,8 +363,9 @@ impl Session {
 /// Whether what was refused for this reason may be sent again in a later round.
 fn may_come_later(reason: RefusalReason) -> bool {
     match reason {
-        RefusalReason::Limit | RefusalReason::Policy | RefusalReason::RetryLater => true,
+        RefusalReason::Policy | RefusalReason::RetryLater => true,
         RefusalReason::Key
+        | RefusalReason::Limit
         | RefusalReason::Malformed
         | RefusalReason::Unsupported
         | RefusalReason::Void => false,
