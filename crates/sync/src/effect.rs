@@ -443,6 +443,9 @@ pub enum LogError {
     /// New positions stand under a key that was revoked.
     #[error("key {0} was revoked")]
     Revoked(KeyId),
+    /// It is a new one, and [`crate::LOGS_MAX`] are held.
+    #[error("as many logs as can be held are held already")]
+    TooManyLogs,
 }
 
 impl LogError {
@@ -454,6 +457,7 @@ impl LogError {
             Self::Limit => RefusalReason::RetryLater,
             Self::NotGranted => RefusalReason::Policy,
             Self::Other(_) => RefusalReason::Malformed,
+            Self::TooManyLogs => RefusalReason::Limit,
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::engine::Engine;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Durable;
 use crate::logbook::KEY_RECORDS;
+use crate::logbook::LOGS_MAX;
 use crate::logbook::LogState;
 use crate::logbook::Signed;
 use crate::logbook::numbered;
@@ -151,6 +152,10 @@ impl Announced {
         };
         if !extension.entries().iter().all(is_whole) {
             return Err(SyncError::Violation("a part of a log that is held whole").into());
+        }
+        let is_new = log.origin != engine.domain() && !engine.logs.contains_key(&log);
+        if is_new && engine.logs.len() >= LOGS_MAX {
+            return Err(Fault::Log(LogError::TooManyLogs));
         }
         let mut side = Vec::new();
         if let Some(keys) = &self.keys {

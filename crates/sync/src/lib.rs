@@ -50,7 +50,8 @@ pub use effect::{
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{
-    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, OPEN_ROOTS,
+    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, LOGS_MAX,
+    OPEN_ROOTS,
 };
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{

@@ -17,6 +17,8 @@ use causality_store::SideTable;
 use causality_store::SideWrite;
 use std::sync::Arc;
 
+use crate::session::SESSION_LOGS_MAX;
+
 /// Log → its state: newest checkpoint, last time, size, the hashes behind its full blocks.
 pub const LOG_HEADS: SideTable = SideTable::new(0);
 /// Log and block number (8 bytes, big endian) → the root of that full block.
@@ -32,6 +34,10 @@ pub const LANES: SideTable = SideTable::new(5);
 
 /// The most blocks of a log that can be announced at once, and so that a peer may be behind.
 pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;
+
+/// With so many logs no new one of another domain is taken up: each can still be named in every session, and there is room
+/// for own lanes.
+pub const LOGS_MAX: usize = SESSION_LOGS_MAX - (1 << 12);
 
 const STATE_VERSION: u8 = 0;
 const CHECKPOINT_BYTES_MAX: usize = 512;

@@ -62,8 +62,8 @@ pub(crate) struct Session {
     receiving: Receiving,
     /// Logs of which the peer holds another tree.
     forked: BTreeSet<LogId>,
-    /// Compartments whose lane was given up because the peer is ahead in it.
-    ahead: BTreeSet<CompartmentId>,
+    /// Compartments whose lane was given up because the peer holds more of it, or another one.
+    given_up: BTreeSet<CompartmentId>,
     /// Whether both sides have said what they hold: from then on new facts go out by themselves.
     is_live: bool,
 }
@@ -88,7 +88,7 @@ impl Session {
             sending: Sending::default(),
             receiving: Receiving::default(),
             forked: BTreeSet::new(),
-            ahead: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             is_live: false,
         }
     }
@@ -130,7 +130,8 @@ impl Session {
     /// A log has more durable facts.
     pub(crate) fn log_grown(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
         self.confirm_progress(engine, log);
-        if self.offers(engine, &log) && !self.names.has(&log) {
+        let is_told = self.sending.has_offered(&log) || self.rounds.offers(&log);
+        if self.offers(engine, &log) && !is_told {
             // The peer does not know of it yet.
             self.rounds.is_wanted = true;
         }

@@ -118,10 +118,6 @@ impl Names {
         self.numbers.get(log).copied()
     }
 
-    pub(super) fn has(&self, log: &LogId) -> bool {
-        self.numbers.contains_key(log)
-    }
-
     /// What the peer calls the compartment of a log that it named.
     pub(super) fn told(&self, log: &LogId) -> Option<&str> {
         self.told.get(log).map(String::as_str)

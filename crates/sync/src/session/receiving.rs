@@ -8,6 +8,7 @@ use causality_wire::FactSync;
 use causality_wire::LogNumber;
 use causality_wire::Receipt;
 use causality_wire::Refusal;
+use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -66,10 +67,22 @@ enum Stage {
     Announced(Box<Announced>),
     /// All that was announced is held.
     Complete,
-    /// Nothing more of it is taken in this session.
-    Closed,
+    /// Nothing more of it is taken in this session, for this reason.
+    Closed(RefusalReason),
     /// Nothing more of it is taken under this number.
     Refused(LogNumber),
+}
+
+impl Stage {
+    /// When nothing more is taken: what the peer is to hear of it, should it send something all the same. Of a number that
+    /// was refused it has heard; of a log that is closed it may not have.
+    fn refused(&self) -> Option<Option<RefusalReason>> {
+        match self {
+            Self::Closed(reason) => Some(Some(*reason)),
+            Self::Refused(_) => Some(None),
+            Self::Named | Self::Asked | Self::Announced(_) | Self::Complete => None,
+        }
+    }
 }
 
 impl Receiving {
@@ -119,7 +132,7 @@ impl Session {
         let is_asked = |incoming: &Incoming| {
             !matches!(
                 incoming.stage,
-                Stage::Named | Stage::Closed | Stage::Refused(_)
+                Stage::Named | Stage::Closed(_) | Stage::Refused(_)
             )
         };
         let asked = self.receiving.logs.iter().filter(|(_, i)| is_asked(i));
@@ -147,9 +160,11 @@ impl Session {
         incoming.told = incoming.told.max(size);
     }
 
-    /// Takes nothing more of a log that is forked; the peer sees that as well.
+    /// Takes nothing more of a log that is forked. The peer sees that as well, unless its log has grown meanwhile: then
+    /// it hears of it when it sends more.
     pub(super) fn close_forked(&mut self, log: &LogId) {
-        self.receiving.move_to(log, Stage::Closed);
+        let stage = Stage::Closed(RefusalReason::Malformed);
+        self.receiving.move_to(log, stage);
     }
 
     /// What came before the reply or answer that has come now.
@@ -213,8 +228,8 @@ impl Session {
             return Ok(());
         };
         incoming.unpaid += cost;
-        if matches!(incoming.stage, Stage::Closed | Stage::Refused(_)) {
-            self.pay_back(engine, log, 0, None);
+        if let Some(refused) = incoming.stage.refused() {
+            self.pay_back(engine, log, 0, refused);
             return Ok(());
         }
         match Announced::verify(engine, log, announce) {
@@ -267,11 +282,12 @@ impl Session {
             return Ok(());
         };
         let told = self.names.told(&log);
+        let refused = incoming.stage.refused().flatten();
         let taken = match &incoming.stage {
             Stage::Named | Stage::Asked => {
                 return Err(SyncError::Violation("facts before what proves them"));
             }
-            Stage::Closed | Stage::Refused(_) => Ok(None),
+            Stage::Closed(_) | Stage::Refused(_) => Ok(None),
             Stage::Complete => match engine.logs.get(&log) {
                 Some(state) if from < state.tree.size() => Ok(None),
                 _ => return Err(SyncError::Violation("facts behind what was announced")),
@@ -288,7 +304,7 @@ impl Session {
                 engine.commit_ingested(self.id, (batch, ingested), cost);
                 self.complete(engine, &log);
             }
-            Ok(None) => self.pay_back(engine, log, cost, None),
+            Ok(None) => self.pay_back(engine, log, cost, refused),
             Err(Fault::Log(error)) => {
                 self.refuse(engine, log, number, error);
                 self.pay_back(engine, log, cost, None);
@@ -329,7 +345,7 @@ impl Session {
     /// Takes nothing more of a log from this peer, at least under this number.
     fn refuse(&mut self, engine: &mut Engine, log: LogId, number: LogNumber, error: LogError) {
         let is_closed = |i: &Incoming| match i.stage {
-            Stage::Closed => true,
+            Stage::Closed(_) => true,
             Stage::Refused(refused) => refused == number,
             _ => i.renewed.is_some_and(|new| new != number),
         };
@@ -338,16 +354,22 @@ impl Session {
         }
         let stage = match error {
             LogError::NotGranted | LogError::Limit => Stage::Refused(number),
-            _ => Stage::Closed,
+            _ => Stage::Closed(error.reason()),
         };
         self.receiving.move_to(&log, stage);
-        self.pay_back(engine, log, 0, Some(&error));
+        self.pay_back(engine, log, 0, Some(error.reason()));
         let peer = self.peer;
         engine.event(Event::Refused { log, peer, error });
     }
 
     /// Tells the peer how much of a log is durable, gives credit back, and says why nothing more of it is taken, if so.
-    fn pay_back(&mut self, engine: &mut Engine, log: LogId, cost: u64, refused: Option<&LogError>) {
+    fn pay_back(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        cost: u64,
+        refused: Option<RefusalReason>,
+    ) {
         let number = self.names.number(&log);
         let (Some(number), Some(incoming)) = (number, self.receiving.logs.get_mut(&log)) else {
             return;
@@ -355,11 +377,7 @@ impl Session {
         let durable = engine.logs.get(&log).map_or(0, |s| s.durable.size());
         incoming.told = incoming.told.max(durable.min(incoming.reach));
         let (from, to) = (incoming.told, LOG_SIZE_MAX);
-        let refused = refused.map(|error| Refusal {
-            from,
-            to,
-            reason: error.reason(),
-        });
+        let refused = refused.map(|reason| Refusal { from, to, reason });
         let credit = cost + std::mem::take(&mut incoming.unpaid);
         self.receiving.unpaid = self.receiving.unpaid.saturating_sub(credit);
         let receipt = Receipt {

@@ -47,6 +47,8 @@ struct MyRound {
     requests: Vec<RequestId>,
     /// The logs that this side named.
     opened: BTreeSet<LogId>,
+    /// Those of them that it offered.
+    offered: BTreeSet<LogId>,
     /// The logs that the peer named on top of these.
     first: BTreeSet<LogId>,
     /// `None` until the reply has come.
@@ -101,6 +103,12 @@ impl Rounds {
             || theirs.is_some_and(|theirs| matches!(theirs.stage, Stage::Awaiting))
     }
 
+    /// Whether the peer is being told that it may have a log.
+    pub(super) fn offers(&self, log: &LogId) -> bool {
+        let mine = self.mine.as_ref();
+        mine.is_some_and(|mine| mine.offered.contains(log))
+    }
+
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
         let mine = self.mine.as_mut();
         let mine = mine.and_then(|mine| Some((mine.number, mine.owed.as_mut()?)));
@@ -150,6 +158,7 @@ impl Session {
         self.rounds.mine = Some(MyRound {
             number,
             requests,
+            offered: offered_in(&opened, &states),
             opened,
             first: BTreeSet::new(),
             owed: None,
@@ -213,14 +222,19 @@ impl Session {
         if round % 2 == self.rounds.next % 2 {
             return Err(SyncError::Violation("a round number of the other side"));
         }
-        let mut named = match self.rounds.theirs.take() {
-            None => BTreeSet::new(),
+        let named = match self.rounds.theirs.take() {
+            None => None,
             Some(TheirRound { number, stage }) => match stage {
-                Stage::Opening(named) if number == round => named,
-                Stage::Sending(owed) if owed.is_done && number != round => BTreeSet::new(),
+                Stage::Opening(named) if number == round => Some(named),
+                Stage::Sending(owed) if owed.is_done && number != round => None,
                 _ => return Err(SyncError::Violation("two rounds at once")),
             },
         };
+        if named.is_none() {
+            // This round serves for what was wanted so far. What changes behind its first page may come too late for it.
+            self.rounds.is_wanted = false;
+        }
+        let mut named = named.unwrap_or_default();
         self.take_states(engine, states)?;
         named.extend(states.iter().map(|(log, _)| *log));
         if last == Page::Last {
@@ -241,12 +255,12 @@ impl Session {
         named: &BTreeSet<LogId>,
     ) -> Result<(), SyncError> {
         let mut logs = self.offered(engine);
-        self.rounds.is_wanted = false;
         let asked = self.asked(engine);
         // The peer gets to know of a fork as well.
         let is_due = |log: &&LogId| asked.contains(*log) || self.is_known_fork(engine, log);
         logs.extend(named.iter().filter(is_due));
         let states = self.states(engine, &logs)?;
+        self.sending.offer(offered_in(&logs, &states));
         let mut pairs = logs.iter().zip(&states);
         let awaits = pairs.any(|(log, state)| is_first(named, log, state));
         self.rounds.theirs = Some(TheirRound {
@@ -285,7 +299,11 @@ impl Session {
         if !first.is_empty() && self.receives {
             let taken = &self.asked(engine) & &first;
             let states = self.states(engine, &taken)?;
+            self.sending.offer(offered_in(&taken, &states));
             self.send_frontier(engine, round, FrontierPart::Answer, states);
+        }
+        if let Some(mine) = &mut self.rounds.mine {
+            self.sending.offer(std::mem::take(&mut mine.offered));
         }
         let owed = self.owe(engine);
         if let Some(mine) = &mut self.rounds.mine {
@@ -340,6 +358,7 @@ impl Session {
     /// Both sides know what the other holds: what is owed from here on is what the logs have now.
     fn owe(&self, engine: &Engine) -> Owed {
         let logs = self.sending.logs.keys();
+        let logs = logs.filter(|log| self.sending.has_offered(log));
         let target = |log: &LogId| Some((*log, engine.logs.get(log)?.durable.provable()));
         let targets = logs.filter_map(target);
         Owed {
@@ -382,10 +401,7 @@ impl Session {
             return Ok(());
         }
         if engine.writes(&log) && state.size > head.size {
-            if !self.ahead.insert(log.compartment) {
-                return Err(SyncError::Violation("ahead in a lane for a second time"));
-            }
-            engine.stop_writing(&log);
+            self.give_up(engine, &log)?;
             engine.event(Event::LaneAhead {
                 log,
                 peer: self.peer,
@@ -394,7 +410,7 @@ impl Session {
         let is_other = state.size == head.size && !self.keys.is_head_tag(&state.tag, &log, &head);
         if is_other && self.forked.insert(log) {
             if engine.writes(&log) {
-                engine.stop_writing(&log);
+                self.give_up(engine, &log)?;
             }
             engine.event(Event::Forked {
                 log,
@@ -403,6 +419,16 @@ impl Session {
             self.close_forked(&log);
             self.settle_log(engine, log)?;
         }
+        Ok(())
+    }
+
+    /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, or every append would
+    /// open another lane for a liar.
+    fn give_up(&mut self, engine: &mut Engine, lane: &LogId) -> Result<(), SyncError> {
+        if !self.given_up.insert(lane.compartment) {
+            return Err(SyncError::Violation("a second lane that is not the own"));
+        }
+        engine.stop_writing(lane);
         Ok(())
     }
 
@@ -572,6 +598,13 @@ impl Session {
         }
         self.open_round(engine, requests)
     }
+}
+
+/// Those of the logs that their states offer.
+fn offered_in(logs: &BTreeSet<LogId>, states: &[StateMessage]) -> BTreeSet<LogId> {
+    let pairs = logs.iter().zip(states);
+    let offered = pairs.filter(|(_, state)| state.share == Share::Offered);
+    offered.map(|(log, _)| *log).collect()
 }
 
 /// Whether a reply offers a log of which the opener of the round has still to say what it holds: one that it did not name,

@@ -22,6 +22,7 @@ use causality_wire::Receipt;
 use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ use crate::logbook::Signed;
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) logs: BTreeMap<LogId, Outgoing>,
+    /// The logs that the peer knows to be offered: what else it said that it holds is not sent to it.
+    offered: BTreeSet<LogId>,
     /// Logs of which there may be something to send, each once: who was served last goes to the end.
     due: VecDeque<LogId>,
     /// How many bytes may be sent; below 0 by what the last ones took more.
@@ -99,6 +102,7 @@ impl Default for Sending {
     fn default() -> Self {
         Self {
             logs: BTreeMap::new(),
+            offered: BTreeSet::new(),
             due: VecDeque::new(),
             credit: CREDIT_BYTES as i64,
             unflushed: 0,
@@ -111,6 +115,18 @@ impl Default for Sending {
 }
 
 impl Sending {
+    /// The peer knows, or is about to hear on the stream for which it waits, that it may have these logs.
+    pub(super) fn offer(&mut self, logs: BTreeSet<LogId>) {
+        for log in logs {
+            self.offered.insert(log);
+            self.make_due(log);
+        }
+    }
+
+    pub(super) fn has_offered(&self, log: &LogId) -> bool {
+        self.offered.contains(log)
+    }
+
     /// Whether another chunk may be read: each of those under way may take a whole one of the credit.
     fn has_room(&self) -> bool {
         self.credit > (self.loads * ENTRIES_BYTES_MAX) as i64
@@ -198,7 +214,8 @@ impl Session {
                 return;
             };
             let from = outgoing.sent;
-            if outgoing.is_loading || outgoing.closed.is_some() || !self.offers(engine, &log) {
+            let is_open = !outgoing.is_loading && outgoing.closed.is_none();
+            if !is_open || !self.sending.has_offered(&log) || !self.offers(engine, &log) {
                 continue;
             }
             let Some(state) = engine.logs.get(&log) else {
@@ -346,8 +363,9 @@ impl Session {
 /// Whether what was refused for this reason may be sent again in a later round.
 fn may_come_later(reason: RefusalReason) -> bool {
     match reason {
-        RefusalReason::Limit | RefusalReason::Policy | RefusalReason::RetryLater => true,
+        RefusalReason::Policy | RefusalReason::RetryLater => true,
         RefusalReason::Key
+        | RefusalReason::Limit
         | RefusalReason::Malformed
         | RefusalReason::Unsupported
         | RefusalReason::Void => false,

@@ -1,8 +1,9 @@
 //! What a peer may have and give changes while a session is open.
 
 use causality_sync::{Event, LogError};
-use causality_wire::RefusalReason;
+use causality_wire::{FrontierPart, Page, RefusalReason, SyncMessage};
 
+use crate::forge::{Forge, LIAR, VICTIM, frontier};
 use crate::world::{PUBLIC, World, draft};
 
 #[test]
@@ -154,7 +155,7 @@ fn a_compartment_that_a_peer_may_not_have_is_not_named_to_it() {
     let session = world.connect(0, 1);
     world.start_round(0, session);
     for message in world.under_way(session, 1) {
-        let causality_wire::SyncMessage::Frontier(frontier) = message else {
+        let SyncMessage::Frontier(frontier) = message else {
             panic!("{message:?}");
         };
         assert!(frontier.logs.is_empty());
@@ -164,7 +165,7 @@ fn a_compartment_that_a_peer_may_not_have_is_not_named_to_it() {
     world.start_round(1, session);
     while world.under_way(session, 0).len() + world.under_way(session, 1).len() > 0 {
         for message in world.under_way(session, 1) {
-            if let causality_wire::SyncMessage::Frontier(frontier) = message {
+            if let SyncMessage::Frontier(frontier) = message {
                 assert!(frontier.logs.is_empty());
             }
         }
@@ -184,8 +185,8 @@ fn what_a_peer_calls_a_compartment_does_not_open_another() {
     world.grant(0, 1, &[], &["ops"]);
     let session = world.connect(0, 1);
     world.start_round(0, session);
-    let lie = |message: &mut causality_wire::SyncMessage| {
-        if let causality_wire::SyncMessage::Frontier(frontier) = message {
+    let lie = |message: &mut SyncMessage| {
+        if let SyncMessage::Frontier(frontier) = message {
             let mut logs = std::mem::take(&mut frontier.logs).into_vec();
             for state in &mut logs {
                 if let causality_wire::LogName::New { compartment, .. } = &mut state.log {
@@ -221,4 +222,41 @@ fn the_word_of_a_peer_about_a_log_that_it_may_not_have_counts_for_nothing() {
     world.start_round(1, session);
     world.run();
     assert_eq!(world.count(0), 1);
+}
+
+#[test]
+fn a_log_that_only_one_side_may_have_goes_on_when_it_comes_from_elsewhere() {
+    // The first gives to the second and takes nothing from it, and gets the log of the third while the two are live:
+    // the second named that log when the first did not hold it.
+    for dialer in [0, 1] {
+        let mut world = World::new(3, 11);
+        world.grant(0, 1, &[PUBLIC], &[]);
+        world.append_many(2, 10);
+        world.sync(2, 1);
+        let session = world.connect(dialer, 1 - dialer);
+        world.round(dialer, session);
+        world.round(1 - dialer, session);
+        assert_eq!((world.count(0), world.count(1)), (0, 10));
+        world.append_many(2, 10);
+        world.sync(2, 0);
+        assert!(world.is_open(session), "{:?}", world.end_of(1, session));
+        world.assert_equal();
+    }
+}
+
+#[test]
+fn a_grant_that_comes_between_the_pages_of_an_open_is_not_forgotten() {
+    // The first page was read under the old grants; the reply behind the last one then counted for the new ones as well.
+    let mut forge = Forge::new();
+    forge.world.grant(VICTIM, LIAR, &[], &[]);
+    let offer = forge.state(9);
+    forge.say(frontier(0, FrontierPart::Open, Page::More, vec![offer]));
+    forge.world.grant(VICTIM, LIAR, &[], &[PUBLIC]);
+    let last = frontier(0, FrontierPart::Open, Page::Last, vec![]);
+    let control = causality_sync::StreamNumber::CONTROL;
+    forge.world.inject(forge.session, VICTIM, control, last);
+    forge.world.deliver(forge.session, VICTIM, control);
+    let heard = forge.world.under_way(forge.session, LIAR);
+    let is_open = |m: &&mut SyncMessage| matches!(m, SyncMessage::Frontier(f) if f.part == FrontierPart::Open);
+    assert!(heard.iter().any(is_open), "{heard:?}");
 }

@@ -180,49 +180,38 @@ fn log_numbers_are_given_once_and_by_their_side() {
 }
 
 #[test]
-fn to_claim_ever_more_of_the_victims_lane_ends_the_session() {
-    // Both lanes in which the victim has written.
-    let mut forge = Forge::new();
-    forge.world.append(VICTIM, vec![draft(1)]);
-    let first = forge.world.own_log(VICTIM);
-    let claim = |number: u32, log| {
-        let mut state = Forge::new().state(1_000);
-        state.log = LogName::New {
-            number: LogNumber(number),
-            log,
-            compartment: causality_wire::BoundedString::new("public").unwrap(),
+fn to_claim_more_or_other_of_the_victims_lanes_ends_the_session() {
+    // Both lanes in which the victim has written: more than it has, or as much, but another log.
+    for size in [1_000, 1] {
+        let mut forge = Forge::new();
+        forge.world.append(VICTIM, vec![draft(1)]);
+        let first = forge.world.own_log(VICTIM);
+        let claim = |number: u32, log| {
+            let mut state = Forge::new().state(size);
+            state.log = LogName::New {
+                number: LogNumber(number),
+                log,
+                compartment: causality_wire::BoundedString::new("public").unwrap(),
+            };
+            state.share = Share::Asked;
+            frontier(0, FrontierPart::Open, Page::More, vec![state])
         };
-        state.share = Share::Asked;
-        state
-    };
-    forge.say(frontier(
-        0,
-        FrontierPart::Open,
-        Page::More,
-        vec![claim(0, first)],
-    ));
-    assert!(forge.world.is_open(forge.session));
-    forge.world.append(VICTIM, vec![draft(2)]);
-    let lanes = forge.world.engine(VICTIM).logs().map(|(log, _)| *log);
-    let second = lanes.into_iter().find(|log| *log != first).unwrap();
-    forge.say(frontier(
-        0,
-        FrontierPart::Open,
-        Page::More,
-        vec![claim(2, second)],
-    ));
-    let error = forge
-        .world
-        .end_of(VICTIM, forge.session)
-        .unwrap()
-        .to_string();
-    assert!(
-        error.ends_with("ahead in a lane for a second time"),
-        "{error}"
-    );
-    // The second lane goes on.
-    forge.world.append(VICTIM, vec![draft(3)]);
-    assert_eq!(forge.world.engine(VICTIM).log(&second).unwrap().durable, 2);
+        forge.say(claim(0, first));
+        assert!(forge.world.is_open(forge.session));
+        forge.world.append(VICTIM, vec![draft(2)]);
+        let lanes = forge.world.engine(VICTIM).logs().map(|(log, _)| *log);
+        let second = lanes.into_iter().find(|log| *log != first).unwrap();
+        forge.say(claim(2, second));
+        let error = forge.world.end_of(VICTIM, forge.session);
+        let error = error.unwrap().to_string();
+        assert!(
+            error.ends_with("a second lane that is not the own"),
+            "{error}"
+        );
+        // The second lane goes on.
+        forge.world.append(VICTIM, vec![draft(3)]);
+        assert_eq!(forge.world.engine(VICTIM).log(&second).unwrap().durable, 2);
+    }
 }
 
 // Receipts.
@@ -569,6 +558,26 @@ fn nothing_comes_behind_a_checkpoint_that_closes_the_lane() {
     )));
     forge.say(SyncMessage::Announce(forge.announce(&rows)));
     forge.refuses(&LogError::Closed { size: 3 });
+}
+
+#[test]
+fn whoever_sends_more_of_a_log_that_was_seen_to_be_forked_hears_of_it() {
+    // The log of the peer has grown since the state that showed the fork, so that it cannot see the fork by itself. It
+    // would wait for ever for what nobody confirms.
+    let mut forge = Forge::followed(&Forge::new().rows(1..3));
+    let mut other = forge.state(2);
+    other.log = LogName::Known(forge.number);
+    forge.say(forge.open(2, vec![other]));
+    let rows = forge.rows(1..5);
+    let announce = SyncMessage::Announce(forge.announce(&rows));
+    forge
+        .world
+        .inject(forge.session, VICTIM, StreamNumber(1), announce);
+    forge.world.deliver(forge.session, VICTIM, StreamNumber(1));
+    let heard = forge.world.under_way(forge.session, LIAR);
+    let is_refusal = |message: &&mut SyncMessage| matches!(message, SyncMessage::Receipt(receipt) if receipt.refused.len() == 1);
+    assert!(heard.iter().any(is_refusal), "{heard:?}");
+    assert_eq!(forge.held(), 2);
 }
 
 // Chunks.

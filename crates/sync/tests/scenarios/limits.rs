@@ -7,7 +7,7 @@ use causality_fact::{
 };
 use causality_store::{FactReader as _, HeldLog};
 use causality_sync::{
-    ANNOUNCED_BLOCKS_MAX, CREDIT_BYTES, Engine, Event, LOADS_MAX, Loaded, LogError,
+    ANNOUNCED_BLOCKS_MAX, CREDIT_BYTES, Engine, Event, LOADS_MAX, LOGS_MAX, Loaded, LogError,
     OVERDRAFT_BYTES_MAX, Restored, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX, StoreState,
     SyncError, TableRows,
 };
@@ -152,6 +152,36 @@ fn as_many_logs_as_a_session_may_have_fit_into_it() {
     let pages = world.under_way(session, 1).len();
     assert_eq!(pages, SESSION_LOGS_MAX / LOGS_PER_FRONTIER_MAX);
     assert!(world.is_open(session));
+}
+
+#[test]
+fn no_peer_brings_more_logs_than_can_be_named_in_a_session() {
+    // Whoever could would end every session that this domain has with anybody.
+    for (count, fits) in [(LOGS_MAX as u32 - 1, true), (LOGS_MAX as u32, false)] {
+        let mut world = World::new(2, 5);
+        domain_with_logs(&mut world, 1, count);
+        world.grant(1, 0, &[], &["public"]);
+        world.append(0, vec![draft(1)]);
+        let session = world.connect(0, 1);
+        let request = world.start_round(0, session);
+        world.run();
+        let refused = |e: &Event| {
+            matches!(
+                e,
+                Event::Refused {
+                    error: LogError::TooManyLogs,
+                    ..
+                }
+            )
+        };
+        assert_eq!(world.has_event(1, refused), !fits);
+        let log = world.own_log(0);
+        assert_eq!(world.engine(1).log(&log).is_some(), fits);
+        // The round ends, and the own lane still has room.
+        assert!(world.report(0, request).is_some());
+        assert!(world.is_open(session));
+        world.append(1, vec![draft(2)]);
+    }
 }
 
 #[test]
