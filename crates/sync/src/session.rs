@@ -113,7 +113,7 @@ impl Session {
             return Err(SyncError::Violation("a message on the stream of others"));
         }
         match message {
-            SyncMessage::Frontier(frontier) => self.frontier(engine, now_ms, frontier),
+            SyncMessage::Frontier(frontier) => self.frontier(engine, frontier),
             SyncMessage::Announce(_) | SyncMessage::FactSync(_) => {
                 self.receiving.charge(&message)?;
                 self.feed(engine, now_ms, message)
@@ -130,8 +130,7 @@ impl Session {
     /// A log has more durable facts.
     pub(crate) fn log_grown(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
         self.confirm_progress(engine, log);
-        let is_told = self.sending.has_offered(&log) || self.rounds.offers(&log);
-        if self.offers(engine, &log) && !is_told {
+        if self.offers(engine, &log) && !self.sending.is_known(&log) {
             // The peer does not know of it yet.
             self.rounds.is_wanted = true;
         }
@@ -155,7 +154,7 @@ impl Session {
             && engine.may_send(self.peer, log)
     }
 
-    /// Whether a log is taken from the peer, should the peer offer it.
+    /// Whether a log is taken from the peer.
     fn takes(&self, engine: &Engine, log: &LogId) -> bool {
         let told = self.names.told(log);
         self.receives && !self.forked.contains(log) && engine.may_receive(self.peer, log, told)

@@ -65,9 +65,9 @@ pub struct Frontier {
 pub enum FrontierPart {
     /// The opener's logs. It opens the round.
     Open,
-    /// The other side's logs: those of [`Open`](Self::Open), and those that only it names.
+    /// The other side's logs.
     Reply,
-    /// The opener's state of the logs that the reply named first.
+    /// The opener's state of the logs that the reply offered and that it had not wanted before.
     Answer,
 }
 
@@ -97,7 +97,7 @@ pub enum Page {
 pub struct LogState {
     /// The log.
     pub log: LogName,
-    /// The size of the newest checkpoint that the sender holds, in positions; 0 without one.
+    /// How many positions of the log the sender holds, from 0 on.
     pub size: u64,
     /// The head tag: shows whether both sides mean the same tree at this size, and tells nothing to others.
     #[serde(with = "fixed::bytes")]
@@ -106,8 +106,11 @@ pub struct LogState {
     pub held: Held,
     /// How many records of the origin's key log the sender holds, from the genesis record on.
     pub keys: u32,
-    /// Why the sender names the log.
-    pub share: Share,
+    /// Whether the receiver may have the log from the sender.
+    pub offered: bool,
+    /// Whether the sender takes the log from the receiver, and what comes of it under this name. Facts of a log travel
+    /// only to who wants it.
+    pub wanted: bool,
 }
 
 /// Names a log within a session. The side that first names a log draws the number: the dialer an even one, the acceptor
@@ -160,16 +163,6 @@ pub enum Held {
         #[serde(with = "fixed::bytes")]
         declined: [u8; 16],
     },
-}
-
-/// Why a side names a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Share {
-    /// Its policy lets the receiver have the log.
-    Offered,
-    /// It would receive the log from the other side, which named it first, and does not offer it itself.
-    Asked,
 }
 
 /// Asks for the sets behind the digests that the receiver of this message gave for a log.

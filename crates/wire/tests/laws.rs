@@ -7,7 +7,7 @@ use causality_wire::{
     Announce, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec, CaughtUp,
     DeserializeError, FactSync, Frontier, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
     JsonSerializer, LogName, LogNumber, LogState, MessageSerializer, Page, Receipt, Receives,
-    Refusal, RefusalReason, Sets, SetsRequest, Share, SyncMessage,
+    Refusal, RefusalReason, Sets, SetsRequest, SyncMessage,
 };
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
@@ -111,22 +111,22 @@ fn held() -> impl Strategy<Value = Held> {
 }
 
 fn state() -> impl Strategy<Value = LogState> {
-    let share = select(vec![Share::Offered, Share::Asked]);
     let parts = (
         name(),
         any::<u64>(),
         any::<[u8; 8]>(),
         held(),
         any::<u32>(),
-        share,
+        any::<[bool; 2]>(),
     );
-    parts.prop_map(|(log, size, tag, held, keys, share)| LogState {
+    parts.prop_map(|(log, size, tag, held, keys, [offered, wanted])| LogState {
         log,
         size,
         tag,
         held,
         keys,
-        share,
+        offered,
+        wanted,
     })
 }
 

@@ -8,7 +8,7 @@ use causality_wire::{
     FactSync, Frontier, FrontierPart, Hashes, Held, JSON_BYTES_MAX, JsonSerializer,
     KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
     LogState, MESSAGE_BYTES_MAX, MessageSerializer, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt,
-    Receives, Refusal, RefusalReason, SET_BYTES_MAX, SerializeError, Sets, Share, SyncMessage,
+    Receives, Refusal, RefusalReason, SET_BYTES_MAX, SerializeError, Sets, SyncMessage,
 };
 
 const LOG: LogNumber = LogNumber(2);
@@ -199,7 +199,8 @@ fn frontier(logs: usize, compartment: &str) -> SyncMessage {
             declined: [0xff; 16],
         },
         keys: u32::MAX,
-        share: Share::Offered,
+        offered: true,
+        wanted: false,
     };
     SyncMessage::Frontier(Frontier {
         round: 0,

@@ -5,14 +5,14 @@ use causality_wire::BoundedString;
 use causality_wire::LogName;
 use causality_wire::LogNumber;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use super::SESSION_LOGS_MAX;
 use crate::effect::Side;
 use crate::effect::SyncError;
 use crate::engine::Engine;
 
-/// The logs that were named in a session. A log has two numbers when both sides named it before they heard of each other's.
+/// The logs that were named in a session. A log has several numbers when both sides named it before they heard of each
+/// other's, or when one wants it again that had refused it.
 #[derive(Debug)]
 pub(super) struct Names {
     /// The number of the next log that this side names; its parity is that of the side.
@@ -24,8 +24,6 @@ pub(super) struct Names {
     told: BTreeMap<LogId, String>,
     /// How many names the peer has given.
     given: usize,
-    /// Logs that this side names anew when it names them next.
-    renewed: BTreeSet<LogId>,
 }
 
 impl Names {
@@ -39,17 +37,19 @@ impl Names {
             numbers: BTreeMap::new(),
             told: BTreeMap::new(),
             given: 0,
-            renewed: BTreeSet::new(),
         }
     }
 
     /// The name of a log; the first time with all that it stands for.
     pub(super) fn name(&mut self, engine: &Engine, log: LogId) -> Result<LogName, SyncError> {
-        if let Some(number) = self.numbers.get(&log)
-            && !self.renewed.remove(&log)
-        {
-            return Ok(LogName::Known(*number));
+        match self.numbers.get(&log) {
+            Some(number) => Ok(LogName::Known(*number)),
+            None => self.name_anew(engine, log),
         }
+    }
+
+    /// Gives a log a number of this side that was not used before.
+    pub(super) fn name_anew(&mut self, engine: &Engine, log: LogId) -> Result<LogName, SyncError> {
         // The numbers of this side are every second one.
         if self.next as usize / 2 >= SESSION_LOGS_MAX {
             return Err(SyncError::Failed("more logs than a session may have"));
@@ -67,17 +67,8 @@ impl Names {
         })
     }
 
-    /// Gives a log a new number when it is named next: its old one was refused.
-    pub(super) fn renew(&mut self, log: LogId) {
-        self.renewed.insert(log);
-    }
-
-    /// Notes how the peer names a log; says which it is. Only a log that was refused is named anew.
-    pub(super) fn learn(
-        &mut self,
-        name: &LogName,
-        is_refused: impl Fn(&LogId) -> bool,
-    ) -> Result<LogId, SyncError> {
+    /// Notes how the peer names a log; says which it is.
+    pub(super) fn learn(&mut self, name: &LogName) -> Result<LogId, SyncError> {
         let LogName::New {
             number,
             log,
@@ -89,9 +80,6 @@ impl Names {
         let is_mine = number.0 % 2 == self.next % 2;
         if is_mine || self.by_number.contains_key(number) {
             return Err(SyncError::Violation("a log number that is taken"));
-        }
-        if self.told.contains_key(log) && !is_refused(log) {
-            return Err(SyncError::Violation("a log that is named twice"));
         }
         if self.given >= SESSION_LOGS_MAX {
             return Err(SyncError::Violation("more logs than a session may have"));
@@ -105,12 +93,8 @@ impl Names {
 
     /// The log of a number.
     pub(super) fn log(&self, number: LogNumber) -> Result<LogId, SyncError> {
-        let log = self.find(number);
+        let log = self.by_number.get(&number).copied();
         log.ok_or(SyncError::Violation("a log number that was never given"))
-    }
-
-    pub(super) fn find(&self, number: LogNumber) -> Option<LogId> {
-        self.by_number.get(&number).copied()
     }
 
     /// The number that this side uses for a log.

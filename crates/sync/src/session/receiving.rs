@@ -5,7 +5,7 @@ use causality_fact::LogId;
 use causality_wire::Announce;
 use causality_wire::BoundedVec;
 use causality_wire::FactSync;
-use causality_wire::LogNumber;
+use causality_wire::LogName;
 use causality_wire::Receipt;
 use causality_wire::Refusal;
 use causality_wire::RefusalReason;
@@ -36,8 +36,6 @@ pub(super) struct Receiving {
     unpaid: u64,
     /// Bytes of the announcements that are kept.
     announced_bytes: usize,
-    /// Feed messages that came before the reply or answer that explains them, by log in their order. All of them are unpaid.
-    early: BTreeMap<LogNumber, Vec<SyncMessage>>,
     /// Facts received and durable since the session began.
     pub(super) facts: u64,
 }
@@ -52,25 +50,25 @@ struct Incoming {
     reach: u64,
     /// The cost of announcements, which is paid back with their first facts.
     unpaid: u64,
-    /// The number under which it comes, after it was refused under another.
-    renewed: Option<LogNumber>,
+    /// Whether the peer offers it.
+    is_offered: bool,
 }
 
 #[derive(Debug, Default)]
 enum Stage {
-    /// The peer has not offered it.
+    /// The peer was not told that it is wanted.
     #[default]
-    Named,
-    /// The peer has offered it, and knows that it is wanted.
-    Asked,
+    Unwanted,
+    /// The peer was told so.
+    Wanted,
     /// Facts come under this.
     Announced(Box<Announced>),
     /// All that was announced is held.
     Complete,
     /// Nothing more of it is taken in this session, for this reason.
     Closed(RefusalReason),
-    /// Nothing more of it is taken under this number.
-    Refused(LogNumber),
+    /// Nothing more of it is taken under its number. It gets another one when it is wanted again.
+    Refused,
 }
 
 impl Stage {
@@ -79,8 +77,8 @@ impl Stage {
     fn refused(&self) -> Option<Option<RefusalReason>> {
         match self {
             Self::Closed(reason) => Some(Some(*reason)),
-            Self::Refused(_) => Some(None),
-            Self::Named | Self::Asked | Self::Announced(_) | Self::Complete => None,
+            Self::Refused => Some(None),
+            Self::Unwanted | Self::Wanted | Self::Announced(_) | Self::Complete => None,
         }
     }
 }
@@ -95,21 +93,10 @@ impl Receiving {
         Ok(())
     }
 
-    pub(super) fn has_asked(&self, log: &LogId) -> bool {
-        self.logs
-            .get(log)
-            .is_some_and(|incoming| !matches!(incoming.stage, Stage::Named))
-    }
-
-    /// Whether the peer may name a log anew.
-    pub(super) fn is_refused(&self, log: &LogId) -> bool {
+    /// Whether the peer was told that a log is wanted.
+    pub(super) fn wants(&self, log: &LogId) -> bool {
         let incoming = self.logs.get(log);
-        incoming.is_some_and(|incoming| matches!(incoming.stage, Stage::Refused(_)))
-    }
-
-    /// The new number of a log that was refused before.
-    pub(super) fn renewed(&self, log: &LogId) -> Option<LogNumber> {
-        self.logs.get(log)?.renewed
+        incoming.is_some_and(|incoming| !matches!(incoming.stage, Stage::Unwanted))
     }
 
     /// Moves a log to another stage.
@@ -127,37 +114,41 @@ impl Receiving {
 }
 
 impl Session {
-    /// The logs that come from the peer, should it have more of them.
-    pub(super) fn asked(&self, engine: &Engine) -> BTreeSet<LogId> {
-        let is_asked = |incoming: &Incoming| {
-            !matches!(
-                incoming.stage,
-                Stage::Named | Stage::Closed(_) | Stage::Refused(_)
-            )
-        };
-        let asked = self.receiving.logs.iter().filter(|(_, i)| is_asked(i));
-        let asked = asked.map(|(log, _)| *log);
-        asked.filter(|log| self.takes(engine, log)).collect()
+    /// The logs that the peer offers and that are taken from it.
+    pub(super) fn desired(&self, engine: &Engine) -> BTreeSet<LogId> {
+        let is_open = |i: &Incoming| i.is_offered && !matches!(i.stage, Stage::Closed(_));
+        let open = self.receiving.logs.iter().filter(|(_, i)| is_open(i));
+        let open = open.map(|(log, _)| *log);
+        open.filter(|log| self.takes(engine, log)).collect()
     }
 
-    /// The peer offers a log that is taken from it.
-    pub(super) fn ask(&mut self, log: LogId, number: LogNumber) {
+    pub(super) fn peer_offers(&mut self, log: LogId) {
+        self.receiving.logs.entry(log).or_default().is_offered = true;
+    }
+
+    /// The peer is about to be told that so much of a log is durable here. If more of it is wanted: under which name.
+    pub(super) fn want(
+        &mut self,
+        engine: &Engine,
+        log: LogId,
+        durable: u64,
+    ) -> Result<Option<LogName>, SyncError> {
+        let takes = self.takes(engine, &log);
         let incoming = self.receiving.logs.entry(log).or_default();
+        incoming.told = incoming.told.max(durable);
         match incoming.stage {
-            Stage::Named => incoming.stage = Stage::Asked,
-            Stage::Refused(refused) if refused != number => {
-                incoming.stage = Stage::Asked;
-                incoming.renewed = Some(number);
+            Stage::Closed(_) => return Ok(None),
+            _ if !takes => return Ok(None),
+            Stage::Refused => {
+                // What is on its way under the old number is told from what comes now.
+                incoming.stage = Stage::Wanted;
                 incoming.reach = incoming.told;
+                return self.names.name_anew(engine, log).map(Some);
             }
-            _ => {}
+            Stage::Unwanted => incoming.stage = Stage::Wanted,
+            Stage::Wanted | Stage::Announced(_) | Stage::Complete => {}
         }
-    }
-
-    /// The peer was told how much of a log is durable here.
-    pub(super) fn told_size(&mut self, log: LogId, size: u64) {
-        let incoming = self.receiving.logs.entry(log).or_default();
-        incoming.told = incoming.told.max(size);
+        self.names.name(engine, log).map(Some)
     }
 
     /// Takes nothing more of a log that is forked. The peer sees that as well, unless its log has grown meanwhile: then
@@ -165,13 +156,6 @@ impl Session {
     pub(super) fn close_forked(&mut self, log: &LogId) {
         let stage = Stage::Closed(RefusalReason::Malformed);
         self.receiving.move_to(log, stage);
-    }
-
-    /// What came before the reply or answer that has come now.
-    pub(super) fn feed_early(&mut self, engine: &mut Engine, now_ms: u64) -> Result<(), SyncError> {
-        let early = std::mem::take(&mut self.receiving.early);
-        let mut messages = early.into_values().flatten();
-        messages.try_for_each(|message| self.feed(engine, now_ms, message))
     }
 
     pub(super) fn feed(
@@ -185,30 +169,17 @@ impl Session {
             SyncMessage::FactSync(chunk) => chunk.log,
             _ => return Ok(()),
         };
-        let log = self.names.find(number);
-        let is_asked = log.is_some_and(|log| self.receiving.has_asked(&log));
-        // Also behind what waits already, if an open of the peer has explained the log in between.
-        let waits = !is_asked || self.receiving.early.contains_key(&number);
-        if waits && self.rounds.awaits_states() {
-            let early = self.receiving.early.entry(number).or_default();
-            early.push(message);
-            return Ok(());
-        }
         let log = self.names.log(number)?;
-        if !self.receiving.logs.contains_key(&log) || (!is_asked && self.takes(engine, &log)) {
+        if !self.receiving.wants(&log) {
             return Err(SyncError::Violation("facts that nobody asked for"));
         }
-        if !self.takes(engine, &log) {
-            self.refuse(engine, log, number, LogError::NotGranted);
-        }
-        if self
-            .receiving
-            .renewed(&log)
-            .is_some_and(|new| new != number)
-        {
+        if self.names.number(&log) != Some(number) {
             // It was on its way when the old number was refused.
             self.pay_back(engine, log, cost(&message), None);
             return Ok(());
+        }
+        if !self.takes(engine, &log) {
+            self.refuse(engine, log, LogError::NotGranted);
         }
         match message {
             SyncMessage::Announce(announce) => self.announce(engine, log, &announce),
@@ -233,21 +204,15 @@ impl Session {
             return Ok(());
         }
         match Announced::verify(engine, log, announce) {
-            Ok(Some(announced)) => self.keep_announced(engine, log, announce.log, announced),
+            Ok(Some(announced)) => self.keep_announced(engine, log, announced),
             Ok(None) => self.receiving.move_to(&log, Stage::Complete),
-            Err(Fault::Log(error)) => self.refuse(engine, log, announce.log, error),
+            Err(Fault::Log(error)) => self.refuse(engine, log, error),
             Err(Fault::Peer(error)) => return Err(error),
         }
         Ok(())
     }
 
-    fn keep_announced(
-        &mut self,
-        engine: &mut Engine,
-        log: LogId,
-        number: LogNumber,
-        announced: Announced,
-    ) {
+    fn keep_announced(&mut self, engine: &mut Engine, log: LogId, announced: Announced) {
         let size = announced.size();
         let held = engine.logs.get(&log);
         if engine.writes(&log) && held.is_none_or(|held| size > held.durable.size()) {
@@ -262,7 +227,7 @@ impl Session {
         let announced = Stage::Announced(Box::new(announced));
         self.receiving.move_to(&log, announced);
         if self.receiving.announced_bytes > SESSION_ANNOUNCED_BYTES_MAX {
-            self.refuse(engine, log, number, LogError::Limit);
+            self.refuse(engine, log, LogError::Limit);
         }
         self.complete(engine, &log);
     }
@@ -274,7 +239,7 @@ impl Session {
         log: LogId,
         chunk: FactSync,
     ) -> Result<(), SyncError> {
-        let (number, cost, from) = (chunk.log, cost_of_chunk(&chunk), chunk.from);
+        let (cost, from) = (cost_of_chunk(&chunk), chunk.from);
         if chunk.entries.is_empty() {
             return Err(SyncError::Violation("a chunk without entries"));
         }
@@ -284,10 +249,10 @@ impl Session {
         let told = self.names.told(&log);
         let refused = incoming.stage.refused().flatten();
         let taken = match &incoming.stage {
-            Stage::Named | Stage::Asked => {
+            Stage::Unwanted | Stage::Wanted => {
                 return Err(SyncError::Violation("facts before what proves them"));
             }
-            Stage::Closed(_) | Stage::Refused(_) => Ok(None),
+            Stage::Closed(_) | Stage::Refused => Ok(None),
             Stage::Complete => match engine.logs.get(&log) {
                 Some(state) if from < state.tree.size() => Ok(None),
                 _ => return Err(SyncError::Violation("facts behind what was announced")),
@@ -306,7 +271,7 @@ impl Session {
             }
             Ok(None) => self.pay_back(engine, log, cost, refused),
             Err(Fault::Log(error)) => {
-                self.refuse(engine, log, number, error);
+                self.refuse(engine, log, error);
                 self.pay_back(engine, log, cost, None);
             }
             Err(Fault::Peer(error)) => return Err(error),
@@ -343,17 +308,13 @@ impl Session {
     }
 
     /// Takes nothing more of a log from this peer, at least under this number.
-    fn refuse(&mut self, engine: &mut Engine, log: LogId, number: LogNumber, error: LogError) {
-        let is_closed = |i: &Incoming| match i.stage {
-            Stage::Closed(_) => true,
-            Stage::Refused(refused) => refused == number,
-            _ => i.renewed.is_some_and(|new| new != number),
-        };
-        if self.receiving.logs.get(&log).is_none_or(is_closed) {
+    fn refuse(&mut self, engine: &mut Engine, log: LogId, error: LogError) {
+        let is_refused = |incoming: &Incoming| incoming.stage.refused().is_some();
+        if self.receiving.logs.get(&log).is_none_or(is_refused) {
             return;
         }
         let stage = match error {
-            LogError::NotGranted | LogError::Limit => Stage::Refused(number),
+            LogError::NotGranted | LogError::Limit => Stage::Refused,
             _ => Stage::Closed(error.reason()),
         };
         self.receiving.move_to(&log, stage);

@@ -9,11 +9,9 @@ use causality_wire::Frontier;
 use causality_wire::FrontierPart;
 use causality_wire::Held;
 use causality_wire::LOGS_PER_FRONTIER_MAX;
-use causality_wire::LogName;
 use causality_wire::LogState as StateMessage;
 use causality_wire::Page;
 use causality_wire::Receives;
-use causality_wire::Share;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -45,11 +43,9 @@ pub(super) struct Rounds {
 struct MyRound {
     number: u32,
     requests: Vec<RequestId>,
-    /// The logs that this side named.
-    opened: BTreeSet<LogId>,
-    /// Those of them that it offered.
-    offered: BTreeSet<LogId>,
-    /// The logs that the peer named on top of these.
+    /// The logs that this side wanted when it opened the round.
+    wanted: BTreeSet<LogId>,
+    /// The logs that the peer offered on top of these.
     first: BTreeSet<LogId>,
     /// `None` until the reply has come.
     owed: Option<Owed>,
@@ -66,9 +62,9 @@ struct TheirRound {
 
 #[derive(Debug)]
 enum Stage {
-    /// The peer names its logs.
-    Opening(BTreeSet<LogId>),
-    /// It has to say what it holds of logs that this side named first.
+    /// The peer names its logs; whether it wants them.
+    Opening(BTreeMap<LogId, bool>),
+    /// It has to say what it holds of logs that this side offered on top of those that it wanted.
     Awaiting,
     Sending(Owed),
 }
@@ -94,19 +90,6 @@ impl Rounds {
                 Side::Acceptor => 1,
             },
         }
-    }
-
-    /// Whether a reply or an answer is to come: facts may come before it, on other streams.
-    pub(super) fn awaits_states(&self) -> bool {
-        let theirs = self.theirs.as_ref();
-        self.mine.as_ref().is_some_and(|mine| mine.owed.is_none())
-            || theirs.is_some_and(|theirs| matches!(theirs.stage, Stage::Awaiting))
-    }
-
-    /// Whether the peer is being told that it may have a log.
-    pub(super) fn offers(&self, log: &LogId) -> bool {
-        let mine = self.mine.as_ref();
-        mine.is_some_and(|mine| mine.offered.contains(log))
     }
 
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
@@ -151,15 +134,16 @@ impl Session {
         let number = self.rounds.next;
         self.rounds.next = number.wrapping_add(2);
         self.rounds.is_wanted = false;
-        let mut opened = self.offered(engine);
+        let mut logs = self.offered(engine);
         // The peer named these before, so they tell it nothing, and save a further step.
-        opened.extend(self.asked(engine));
-        let states = self.states(engine, &opened)?;
+        logs.extend(self.desired(engine));
+        let states = self.states(engine, &logs)?;
+        let pairs = logs.into_iter().zip(&states);
+        let wanted = pairs.filter(|(_, state)| state.wanted).map(|(log, _)| log);
         self.rounds.mine = Some(MyRound {
             number,
             requests,
-            offered: offered_in(&opened, &states),
-            opened,
+            wanted: wanted.collect(),
             first: BTreeSet::new(),
             owed: None,
             peer_is_done: false,
@@ -172,7 +156,6 @@ impl Session {
     pub(super) fn frontier(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         frontier: Frontier,
     ) -> Result<(), SyncError> {
         let Frontier {
@@ -188,8 +171,8 @@ impl Session {
         let states = self.learn(&logs)?;
         match part {
             FrontierPart::Open => self.opened(engine, round, &states, last),
-            FrontierPart::Reply => self.replied(engine, now_ms, round, &states, last),
-            FrontierPart::Answer => self.answered(engine, now_ms, round, &states, last),
+            FrontierPart::Reply => self.replied(engine, round, &states, last),
+            FrontierPart::Answer => self.answered(engine, round, &states, last),
         }
     }
 
@@ -205,8 +188,7 @@ impl Session {
             if state.held != Held::Complete {
                 return Err(SyncError::Violation("sets of a log that is held whole"));
             }
-            let is_refused = |log: &LogId| self.receiving.is_refused(log);
-            Ok((self.names.learn(&state.log, is_refused)?, state))
+            Ok((self.names.learn(&state.log)?, state))
         };
         states.iter().map(learn).collect()
     }
@@ -236,7 +218,7 @@ impl Session {
         }
         let mut named = named.unwrap_or_default();
         self.take_states(engine, states)?;
-        named.extend(states.iter().map(|(log, _)| *log));
+        named.extend(states.iter().map(|(log, state)| (*log, state.wanted)));
         if last == Page::Last {
             return self.reply(engine, round, &named);
         }
@@ -252,17 +234,18 @@ impl Session {
         &mut self,
         engine: &mut Engine,
         round: u32,
-        named: &BTreeSet<LogId>,
+        named: &BTreeMap<LogId, bool>,
     ) -> Result<(), SyncError> {
         let mut logs = self.offered(engine);
-        let asked = self.asked(engine);
+        let desired = self.desired(engine);
         // The peer gets to know of a fork as well.
-        let is_due = |log: &&LogId| asked.contains(*log) || self.is_known_fork(engine, log);
-        logs.extend(named.iter().filter(is_due));
+        let is_due = |log: &&LogId| desired.contains(*log) || self.is_known_fork(engine, log);
+        logs.extend(named.keys().filter(is_due));
         let states = self.states(engine, &logs)?;
-        self.sending.offer(offered_in(&logs, &states));
-        let mut pairs = logs.iter().zip(&states);
-        let awaits = pairs.any(|(log, state)| is_first(named, log, state));
+        let is_first = |(log, state): (&LogId, &StateMessage)| {
+            state.offered && !named.get(log).is_some_and(|wanted| *wanted)
+        };
+        let awaits = logs.iter().zip(&states).any(is_first);
         self.rounds.theirs = Some(TheirRound {
             number: round,
             stage: Stage::Awaiting,
@@ -274,11 +257,10 @@ impl Session {
         self.send_for_theirs(engine)
     }
 
-    /// The reply has come: the peer gets the state of the logs that it named first.
+    /// The reply has come: the peer gets the state of the logs that it offered on top of those that this side wanted.
     fn replied(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         round: u32,
         states: &[(LogId, &StateMessage)],
         last: Page,
@@ -288,36 +270,29 @@ impl Session {
         let Some(mine) = mine.filter(|mine| mine.number == round && mine.owed.is_none()) else {
             return Err(SyncError::Violation("a reply to no round"));
         };
-        let first = states
-            .iter()
-            .filter(|(log, state)| is_first(&mine.opened, log, state));
-        mine.first.extend(first.map(|(log, _)| *log));
+        let is_first =
+            |(log, state): &&(LogId, &StateMessage)| state.offered && !mine.wanted.contains(log);
+        let first = states.iter().filter(is_first).map(|(log, _)| *log);
+        mine.first.extend(first);
         if last == Page::More {
             return Ok(());
         }
         let first = mine.first.clone();
-        if !first.is_empty() && self.receives {
-            let taken = &self.asked(engine) & &first;
-            let states = self.states(engine, &taken)?;
-            self.sending.offer(offered_in(&taken, &states));
+        if !first.is_empty() {
+            let states = self.states(engine, &(&self.desired(engine) & &first))?;
             self.send_frontier(engine, round, FrontierPart::Answer, states);
-        }
-        if let Some(mine) = &mut self.rounds.mine {
-            self.sending.offer(std::mem::take(&mut mine.offered));
         }
         let owed = self.owe(engine);
         if let Some(mine) = &mut self.rounds.mine {
             mine.owed = Some(owed);
         }
         self.begin_sending(engine);
-        self.feed_early(engine, now_ms)?;
         self.settle(engine)
     }
 
     fn answered(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         round: u32,
         states: &[(LogId, &StateMessage)],
         last: Page,
@@ -328,11 +303,10 @@ impl Session {
             return Err(SyncError::Violation("an answer in no round"));
         }
         self.take_states(engine, states)?;
-        if last == Page::More {
-            return Ok(());
+        match last {
+            Page::More => Ok(()),
+            Page::Last => self.send_for_theirs(engine),
         }
-        self.send_for_theirs(engine)?;
-        self.feed_early(engine, now_ms)
     }
 
     fn is_known_fork(&self, engine: &Engine, log: &LogId) -> bool {
@@ -358,7 +332,6 @@ impl Session {
     /// Both sides know what the other holds: what is owed from here on is what the logs have now.
     fn owe(&self, engine: &Engine) -> Owed {
         let logs = self.sending.logs.keys();
-        let logs = logs.filter(|log| self.sending.has_offered(log));
         let target = |log: &LogId| Some((*log, engine.logs.get(log)?.durable.provable()));
         let targets = logs.filter_map(target);
         Owed {
@@ -371,7 +344,7 @@ impl Session {
         }
     }
 
-    /// Notes what the peer holds of the logs that it may have, and which logs will come from it.
+    /// Notes what the peer holds and wants of the logs that it may have, and what it offers.
     fn take_states(
         &mut self,
         engine: &mut Engine,
@@ -381,9 +354,10 @@ impl Session {
             self.compare(engine, *log, state)?;
             if self.offers(engine, log) {
                 self.peer_holds(*log, state);
+                self.settle_log(engine, *log)?;
             }
-            if state.share == Share::Offered && self.takes(engine, log) {
-                self.ask(*log, state.log.number());
+            if state.offered && self.takes(engine, log) {
+                self.peer_offers(*log);
             }
         }
         Ok(())
@@ -477,16 +451,13 @@ impl Session {
         for log in logs {
             let head = engine.held(log);
             let keys = engine.key_logs.get(&log.origin).map_or(0, KeyLog::len);
-            let share = if self.offers(engine, log) {
-                Share::Offered
-            } else {
-                Share::Asked
-            };
-            if self.receives {
-                self.told_size(*log, head.size);
+            let offered = head.size > 0 && self.offers(engine, log);
+            if offered {
+                self.sending.offer(*log);
             }
-            let renewed = self.receiving.renewed(log).map(LogName::Known);
-            let name = match renewed.filter(|_| self.takes(engine, log)) {
+            let wanted = self.want(engine, *log, head.size)?;
+            let is_wanted = wanted.is_some();
+            let name = match wanted {
                 Some(name) => name,
                 None => self.names.name(engine, *log)?,
             };
@@ -496,7 +467,8 @@ impl Session {
                 tag: self.keys.head_tag(log, &head),
                 held: Held::Complete,
                 keys: u32::try_from(keys).unwrap_or(u32::MAX),
-                share,
+                offered,
+                wanted: is_wanted,
             });
         }
         Ok(states)
@@ -583,7 +555,7 @@ impl Session {
     fn finish_round(&mut self, engine: &mut Engine, round: MyRound) -> Result<(), SyncError> {
         let before = round.owed.map_or(0, |owed| owed.facts_before);
         let facts_sent = self.sending.facts - before;
-        let taken = round.first.iter().any(|log| self.receiving.has_asked(log));
+        let taken = round.first.iter().any(|log| self.receiving.wants(log));
         let report = RoundReport {
             facts_sent,
             facts_received: self.receiving.facts - round.received_before,
@@ -598,18 +570,4 @@ impl Session {
         }
         self.open_round(engine, requests)
     }
-}
-
-/// Those of the logs that their states offer.
-fn offered_in(logs: &BTreeSet<LogId>, states: &[StateMessage]) -> BTreeSet<LogId> {
-    let pairs = logs.iter().zip(states);
-    let offered = pairs.filter(|(_, state)| state.share == Share::Offered);
-    offered.map(|(log, _)| *log).collect()
-}
-
-/// Whether a reply offers a log of which the opener of the round has still to say what it holds: one that it did not name,
-/// or that goes under a new number.
-fn is_first(opened: &BTreeSet<LogId>, log: &LogId, state: &StateMessage) -> bool {
-    let is_new = matches!(state.log, LogName::New { .. }) || !opened.contains(log);
-    is_new && state.share == Share::Offered
 }

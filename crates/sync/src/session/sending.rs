@@ -19,10 +19,8 @@ use causality_wire::LogNumber;
 use causality_wire::LogState;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receipt;
-use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -43,8 +41,6 @@ use crate::logbook::Signed;
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) logs: BTreeMap<LogId, Outgoing>,
-    /// The logs that the peer knows to be offered: what else it said that it holds is not sent to it.
-    offered: BTreeSet<LogId>,
     /// Logs of which there may be something to send, each once: who was served last goes to the end.
     due: VecDeque<LogId>,
     /// How many bytes may be sent; below 0 by what the last ones took more.
@@ -57,9 +53,15 @@ pub(super) struct Sending {
     pub(super) facts_confirmed: u64,
 }
 
-/// A log that the peer wants from here.
+/// A log that the peer may have from here.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
+    /// Whether the peer wants it; nothing is sent unless it does.
+    is_wanted: bool,
+    /// The number under which the peer wants it, or did.
+    number: Option<LogNumber>,
+    /// Whether the peer knows that it may have it.
+    is_offered: bool,
     /// How many positions the peer holds, or was sent.
     sent: u64,
     /// How many of them it confirmed as durable.
@@ -71,16 +73,6 @@ pub(super) struct Outgoing {
     reach: u64,
     is_loading: bool,
     is_due: bool,
-    /// Why it gets nothing more.
-    closed: Option<Closed>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Closed {
-    /// In this session.
-    Forever,
-    /// Until it goes under another number than the one that was refused.
-    Until(LogNumber),
 }
 
 /// A read of a chunk, and under which checkpoint it will be sent.
@@ -102,7 +94,6 @@ impl Default for Sending {
     fn default() -> Self {
         Self {
             logs: BTreeMap::new(),
-            offered: BTreeSet::new(),
             due: VecDeque::new(),
             credit: CREDIT_BYTES as i64,
             unflushed: 0,
@@ -115,16 +106,15 @@ impl Default for Sending {
 }
 
 impl Sending {
-    /// The peer knows, or is about to hear on the stream for which it waits, that it may have these logs.
-    pub(super) fn offer(&mut self, logs: BTreeSet<LogId>) {
-        for log in logs {
-            self.offered.insert(log);
-            self.make_due(log);
-        }
+    /// The peer is about to be told that it may have a log.
+    pub(super) fn offer(&mut self, log: LogId) {
+        self.logs.entry(log).or_default().is_offered = true;
     }
 
-    pub(super) fn has_offered(&self, log: &LogId) -> bool {
-        self.offered.contains(log)
+    /// Whether the peer knows that it may have a log, or wants it already.
+    pub(super) fn is_known(&self, log: &LogId) -> bool {
+        let outgoing = self.logs.get(log);
+        outgoing.is_some_and(|outgoing| outgoing.is_offered || outgoing.is_wanted)
     }
 
     /// Whether another chunk may be read: each of those under way may take a whole one of the credit.
@@ -152,24 +142,21 @@ impl Sending {
 }
 
 impl Session {
-    /// The peer told what it holds of a log that it may have.
+    /// The peer told what it holds of a log that it may have, and whether it wants more of it.
     pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) {
-        let number = self.names.number(&log);
         let outgoing = self.sending.logs.entry(log).or_default();
-        if let Some(Closed::Until(refused)) = outgoing.closed
-            && number == Some(state.log.number())
-            && number != Some(refused)
-        {
-            // It takes the log under its new number: from what it holds.
-            let Outgoing {
-                is_loading, is_due, ..
-            } = *outgoing;
+        let number = Some(state.log.number());
+        if state.wanted && outgoing.number != number {
+            // It wants the log, or wants it again after it had refused it: from what it holds.
             *outgoing = Outgoing {
-                is_loading,
-                is_due,
+                number,
+                is_offered: outgoing.is_offered,
+                is_loading: outgoing.is_loading,
+                is_due: outgoing.is_due,
                 ..Outgoing::default()
             };
         }
+        outgoing.is_wanted = state.wanted;
         outgoing.sent = outgoing.sent.max(state.size);
         outgoing.confirmed = outgoing.confirmed.max(state.size);
         outgoing.keys = outgoing.keys.max(state.keys as usize);
@@ -186,8 +173,7 @@ impl Session {
 
     /// Whether the peer has confirmed a log up to a size, or will not get it.
     pub(super) fn is_settled(&self, engine: &Engine, log: &LogId, size: u64) -> bool {
-        let is_settled =
-            |outgoing: &Outgoing| outgoing.confirmed >= size || outgoing.closed.is_some();
+        let is_settled = |outgoing: &Outgoing| outgoing.confirmed >= size || !outgoing.is_wanted;
         !self.offers(engine, log) || self.sending.logs.get(log).is_none_or(is_settled)
     }
 
@@ -214,8 +200,7 @@ impl Session {
                 return;
             };
             let from = outgoing.sent;
-            let is_open = !outgoing.is_loading && outgoing.closed.is_none();
-            if !is_open || !self.sending.has_offered(&log) || !self.offers(engine, &log) {
+            if outgoing.is_loading || !outgoing.is_wanted || !self.offers(engine, &log) {
                 continue;
             }
             let Some(state) = engine.logs.get(&log) else {
@@ -250,7 +235,7 @@ impl Session {
         };
         outgoing.is_loading = false;
         // Meanwhile the peer may have got it from elsewhere, or not want it any more.
-        let is_next = load.from == outgoing.sent && outgoing.closed.is_none();
+        let is_next = load.from == outgoing.sent && outgoing.is_wanted;
         if may_go && has_credit && is_next {
             let chunk = chunk(&load, entries, behind)?;
             if self.announce_to_peer(engine, &load)? {
@@ -269,9 +254,8 @@ impl Session {
         load: &ChunkLoad,
     ) -> Result<bool, SyncError> {
         let (log, until) = (load.log, load.until());
-        let number = self.names.number(&log);
         let outgoing = self.sending.logs.get_mut(&log);
-        let (Some(number), Some(outgoing)) = (number, outgoing) else {
+        let Some((number, outgoing)) = outgoing.and_then(|o| Some((o.number?, o))) else {
             return Ok(false);
         };
         if outgoing.announced == until {
@@ -282,7 +266,7 @@ impl Session {
         let records = records.unwrap_or_default();
         let known = outgoing.keys + records.len();
         let Some(announce) = announce(engine, number, load, records) else {
-            outgoing.closed = Some(Closed::Forever);
+            outgoing.is_wanted = false;
             let peer = self.peer;
             engine.event(Event::TooFarBehind { log, peer });
             return Ok(false);
@@ -302,9 +286,8 @@ impl Session {
         entries: &[StoredEntry],
         chunk: Chunk,
     ) -> Result<(), SyncError> {
-        let number = self.names.number(&log);
         let outgoing = self.sending.logs.get_mut(&log);
-        let (Some(number), Some(outgoing)) = (number, outgoing) else {
+        let Some((number, outgoing)) = outgoing.and_then(|o| Some((o.number?, o))) else {
             return Ok(());
         };
         outgoing.sent = entries.last().map_or(outgoing.sent, |e| e.range().end);
@@ -340,16 +323,11 @@ impl Session {
         // It got the rest from elsewhere.
         outgoing.sent = outgoing.sent.max(receipt.size);
         if let Some(refusal) = receipt.refused.first()
-            && outgoing.closed.is_none()
+            && outgoing.is_wanted
+            && outgoing.number == Some(receipt.log)
         {
+            outgoing.is_wanted = false;
             let (peer, reason) = (self.peer, refusal.reason);
-            let number = self.names.number(&log).unwrap_or(receipt.log);
-            outgoing.closed = Some(if may_come_later(reason) {
-                self.names.renew(log);
-                Closed::Until(number)
-            } else {
-                Closed::Forever
-            });
             engine.event(Event::Declined { log, peer, reason });
         }
         let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
@@ -357,18 +335,6 @@ impl Session {
         self.sending.credit = credit.min(CREDIT_BYTES as i64);
         self.send_more_of(engine, log);
         self.settle_log(engine, log)
-    }
-}
-
-/// Whether what was refused for this reason may be sent again in a later round.
-fn may_come_later(reason: RefusalReason) -> bool {
-    match reason {
-        RefusalReason::Policy | RefusalReason::RetryLater => true,
-        RefusalReason::Key
-        | RefusalReason::Limit
-        | RefusalReason::Malformed
-        | RefusalReason::Unsupported
-        | RefusalReason::Void => false,
     }
 }
 

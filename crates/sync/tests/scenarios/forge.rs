@@ -9,7 +9,7 @@ use causality_fact::{
 use causality_sync::{Event, LogError, SessionId, StreamNumber, SyncError};
 use causality_wire::{
     Announce, BoundedBytes, BoundedString, BoundedVec, FactSync, Frontier, FrontierPart, Hashes,
-    Held, LogName, LogNumber, LogState, Page, Receives, Share, SyncMessage,
+    Held, LogName, LogNumber, LogState, Page, Receives, SyncMessage,
 };
 use std::sync::Arc;
 
@@ -152,7 +152,8 @@ impl Forge {
             tag: [0; 8],
             held: Held::Complete,
             keys: 1,
-            share: Share::Offered,
+            offered: true,
+            wanted: false,
         }
     }
 

@@ -8,7 +8,7 @@ use causality_fact::{
 use causality_sync::{LogError, StreamNumber};
 use causality_wire::{
     BoundedBytes, BoundedVec, CaughtUp, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
-    LogName, LogNumber, Page, Receipt, Receives, SetsRequest, Share, SyncMessage,
+    LogName, LogNumber, Page, Receipt, Receives, SetsRequest, SyncMessage,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -167,12 +167,6 @@ fn log_numbers_are_given_once_and_by_their_side() {
     forge.ends("a log number that is taken");
 
     let mut forge = Forge::new();
-    let one = forge.state(9);
-    forge.number = LogNumber(2);
-    forge.say(forge.open(0, vec![one, forge.state(9)]));
-    forge.ends("a log that is named twice");
-
-    let mut forge = Forge::new();
     let mut state = forge.state(9);
     state.log = LogName::Known(LogNumber(4));
     forge.say(forge.open(0, vec![state]));
@@ -193,7 +187,7 @@ fn to_claim_more_or_other_of_the_victims_lanes_ends_the_session() {
                 log,
                 compartment: causality_wire::BoundedString::new("public").unwrap(),
             };
-            state.share = Share::Asked;
+            (state.offered, state.wanted) = (false, true);
             frontier(0, FrontierPart::Open, Page::More, vec![state])
         };
         forge.say(claim(0, first));
@@ -584,7 +578,7 @@ fn whoever_sends_more_of_a_log_that_was_seen_to_be_forked_hears_of_it() {
 
 #[test]
 fn facts_that_nobody_asked_for_end_the_session() {
-    // Not named at all, named by nobody but wanted, named but never offered.
+    // Not named at all, and named by nobody but the peer, who wants it.
     let mut forge = Forge::new();
     let rows = forge.rows(1..4);
     forge.say(SyncMessage::Announce(forge.announce(&rows)));
@@ -592,19 +586,10 @@ fn facts_that_nobody_asked_for_end_the_session() {
 
     let mut forge = Forge::new();
     let mut state = forge.state(9);
-    state.share = Share::Asked;
+    (state.offered, state.wanted) = (false, true);
     forge.say(forge.open(0, vec![state]));
     forge.say(SyncMessage::Announce(forge.announce(&rows)));
     forge.ends("facts that nobody asked for");
-
-    // Early, and the reply does not offer it.
-    let mut forge = Forge::new();
-    let (session, victim) = (forge.session, VICTIM);
-    forge.world.start_round(victim, session);
-    forge.say(SyncMessage::Announce(forge.announce(&rows)));
-    assert!(forge.world.is_open(session));
-    forge.say(frontier(1, FrontierPart::Reply, Page::Last, Vec::new()));
-    forge.ends("a log number that was never given");
 }
 
 #[test]

@@ -342,10 +342,8 @@ fn a_peer_that_sends_more_than_was_granted_is_stopped() {
     let mut forge = Forge::offered();
     forge.world.domains[VICTIM].commits_left = None;
     let session = forge.session;
-    // Early messages are kept until the reply comes; they take credit like all others.
-    forge.world.start_round(VICTIM, session);
+    // What announcements take is given back with the first facts under them.
     let roots = vec![TreeHash::new([3; 32]); 30_000];
-    forge.number = LogNumber(2);
     let head = TreeHead {
         size: 30_000 * BLOCK_LEAVES,
         root: root_of(&roots),

@@ -1,7 +1,8 @@
 //! Random worlds: whatever the order of what happens, everybody ends with the same, and nothing is sent twice.
 
 use causality_fact::BLOCK_LEAVES;
-use causality_sync::{Event, SyncError};
+use causality_sync::{Event, LogError, SyncError};
+use causality_wire::RefusalReason;
 use proptest::prelude::*;
 
 use crate::world::{PUBLIC, World, draft, large_draft};
@@ -27,6 +28,8 @@ enum Act {
     Append(usize, u64),
     AppendLarge(usize),
     Connect(usize, usize),
+    /// What the first gives to and takes from the second.
+    Grant(usize, usize, [bool; 2]),
     HangUp,
     Restart(usize),
     FailCommit(usize),
@@ -40,6 +43,8 @@ fn act() -> impl Strategy<Value = Act> {
         4 => (domain.clone(), 1_u64..300).prop_map(|(d, count)| Act::Append(d, count)),
         1 => domain.clone().prop_map(Act::AppendLarge),
         3 => (domain.clone(), 1_usize..3).prop_map(|(d, by)| Act::Connect(d, (d + by) % 3)),
+        1 => (domain.clone(), 1_usize..3, any::<[bool; 2]>())
+            .prop_map(|(d, by, grants)| Act::Grant(d, (d + by) % 3, grants)),
         1 => Just(Act::HangUp),
         1 => domain.clone().prop_map(Act::Restart),
         1 => domain.clone().prop_map(Act::FailCommit),
@@ -65,6 +70,10 @@ fn perform(world: &mut World, acts: &[Act]) {
                 world.start_round(dialer, session);
                 sessions.push((session, [dialer, acceptor]));
             }
+            Act::Grant(domain, peer, ways) => {
+                let [send, receive] = ways.map(|is_open| if is_open { &[PUBLIC][..] } else { &[] });
+                world.grant(domain, peer, send, receive);
+            }
             Act::HangUp => {
                 if let Some((session, _)) = sessions.pop() {
                     world.hang_up(session);
@@ -84,14 +93,14 @@ fn perform(world: &mut World, acts: &[Act]) {
     }
 }
 
-/// What a domain met that honest domains never give each other cause for: lost connections are none.
+/// What a domain met that honest domains never give each other cause for. Lost connections are none, nor are facts that
+/// were on their way when a grant was withdrawn.
 fn faults(world: &World, domain: usize) -> impl Iterator<Item = (usize, &Event)> {
     let is_fault = |event: &&Event| match event {
         Event::Ended { error, .. } => !matches!(error, None | Some(SyncError::Closed)),
-        Event::Declined { .. }
-        | Event::Forked { .. }
-        | Event::LaneAhead { .. }
-        | Event::Refused { .. } => true,
+        Event::Declined { reason, .. } => *reason != RefusalReason::Policy,
+        Event::Refused { error, .. } => *error != LogError::NotGranted,
+        Event::Forked { .. } | Event::LaneAhead { .. } => true,
         _ => false,
     };
     let events = world.domains[domain].events.iter();
@@ -145,9 +154,13 @@ proptest! {
         let mut world = World::new(3, seed);
         perform(&mut world, &acts);
         world.run();
-        for domain in &mut world.domains {
-            domain.commits_left = None;
+        for domain in 0..3 {
+            world.domains[domain].commits_left = None;
+            for peer in (0..3).filter(|peer| *peer != domain) {
+                world.grant(domain, peer, &[PUBLIC], &[PUBLIC]);
+            }
         }
+        world.run();
         for (one, other) in [(0, 1), (1, 2), (2, 0), (0, 1), (1, 2)] {
             world.sync(one, other);
         }
