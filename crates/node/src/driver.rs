@@ -457,7 +457,9 @@ impl Driver {
         // Without an error it was this side that needed the session no more.
         let error = error.unwrap_or(SyncError::Goodbye(GoodbyeReason::Done));
         match &error {
-            SyncError::Closed => tracing::info!(?session, "a session ended: its connection is gone"),
+            SyncError::Closed => {
+                tracing::info!(?session, "a session ended: its connection is gone")
+            }
             SyncError::Goodbye(reason) => {
                 tracing::info!(?session, "a session ended: {}", goodbye(*reason));
             }

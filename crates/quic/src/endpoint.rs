@@ -298,6 +298,38 @@ mod tests {
         accepted.unwrap();
     }
 
+    /// quinn keeps a closed connection for three probe timeouts, which are 3 s where nobody has answered yet: a program
+    /// that had given up on a silent peer took so much longer to end.
+    #[tokio::test]
+    async fn an_endpoint_that_dials_a_silent_address_is_closed_soon() {
+        let amber = endpoint(1).await;
+        let silence = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let attempt = amber.dial(silence.local_addr().unwrap()).unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(2), amber.close()).await;
+        assert_eq!(closed, Ok(()));
+        assert!(attempt.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn peers_hear_of_the_end_of_an_endpoint() {
+        let (amber, basil) = (endpoint(1).await, endpoint(2).await);
+        let address = basil.local_address();
+        let (dialled, accepted) = tokio::join!(amber.connect(&address), basil.accept());
+        let (_dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+        amber.close().await;
+        let heard = accepted.closed().await;
+        assert!(
+            matches!(
+                heard,
+                TransportError::ClosedByPeer {
+                    code: DROPPED_CODE,
+                    ..
+                }
+            ),
+            "{heard}"
+        );
+    }
+
     #[tokio::test]
     async fn a_name_is_dialled_like_an_address() {
         let (amber, basil) = (endpoint(1).await, endpoint(2).await);
