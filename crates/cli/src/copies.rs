@@ -10,7 +10,7 @@ use causality_node::{NodeError, store_owner};
 use causality_store::{RedbConfig, RedbStore, StoreError};
 use tokio::sync::mpsc;
 
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::handler::{Context, done};
 use crate::home::Home;
 use crate::protocol::{CheckSummary, CopySummary, CreatedSummary, Reply, Summary};
@@ -35,8 +35,7 @@ pub(crate) async fn check(context: &Context, replies: &mpsc::Sender<Reply>) -> R
         None => Ok(()),
         Some(first) => {
             let said = format!("the store is damaged: {count} findings, the first: {first}");
-            Err(Failure::new(ExitCode::Integrity, said)
-                .advise("bring back a backup with `causality store restore FILE`"))
+            Err(Failure::new(ExitCode::Integrity, said).advise(BRING_BACK))
         }
     }
 }
@@ -130,9 +129,7 @@ fn free_name(store: &Path) -> PathBuf {
 fn lock(home: &Home) -> Result<Option<RedbStore>, Failure> {
     match home.open_store(Arc::new(causality_store::inline)) {
         Ok(store) => Ok(Some(store)),
-        Err(failure) if failure.code == ExitCode::Locked => {
-            Err(failure.advise("stop the daemon first"))
-        }
+        Err(failure) if failure.code == ExitCode::Locked => Err(failure),
         Err(_) => Ok(None),
     }
 }

@@ -100,6 +100,9 @@ impl Failure {
     }
 }
 
+/// What to do about a store that is damaged.
+pub(crate) const BRING_BACK: &str = "bring back a backup with `causality store restore FILE`";
+
 fn sentence(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -132,7 +135,9 @@ impl From<NodeError> for Failure {
                 );
             }
             NodeError::Store(error) => return error.clone().into(),
-            NodeError::Damaged(_) | NodeError::Integrity(_) => ExitCode::Integrity,
+            NodeError::Damaged(_) | NodeError::Integrity(_) => {
+                return Self::new(ExitCode::Integrity, error).advise(BRING_BACK);
+            }
             NodeError::NotProvable => ExitCode::Partial,
             _ => ExitCode::Other,
         };
@@ -183,7 +188,13 @@ impl From<StoreError> for Failure {
             | StoreError::WrongOrigin { .. } => ExitCode::Integrity,
             _ => ExitCode::Other,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, &error);
+        match error {
+            StoreError::Full => failure.advise("make room; what was confirmed until then stays"),
+            StoreError::Newer { .. } => failure.advise("use the newer program that wrote it"),
+            StoreError::Locked { .. } => failure.advise("wait for its end, or stop it"),
+            _ => failure,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use causality_store::{RedbConfig, RedbStore};
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::name;
 
 /// Where a home listens unless told otherwise: everywhere, on the program's own port.
@@ -209,7 +209,13 @@ impl Home {
                  one: `causality store create`",
             ));
         }
-        Ok(RedbStore::open(RedbConfig::new(path), executor)?)
+        RedbStore::open(RedbConfig::new(path), executor).map_err(|error| {
+            let failure = Failure::from(error);
+            match failure.code {
+                ExitCode::Integrity => failure.advise(BRING_BACK),
+                _ => failure,
+            }
+        })
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Failure> {

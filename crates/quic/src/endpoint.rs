@@ -33,6 +33,8 @@ pub struct QuicTransport {
     dialler_transport: Arc<quinn::TransportConfig>,
     arrivals: Mutex<mpsc::Receiver<Arrival>>,
     closed: AtomicBool,
+    /// Held by this and by every connection that somebody holds.
+    open: Arc<()>,
 }
 
 impl QuicTransport {
@@ -86,7 +88,8 @@ impl QuicTransport {
             Arc::clone(&runtime),
         )
         .map_err(bind_failed)?;
-        let (admission, arrivals) = Admission::new(&endpoint, &runtime, limits);
+        let open = Arc::new(());
+        let (admission, arrivals) = Admission::new(&endpoint, &runtime, limits, &open);
         runtime.spawn(Box::pin(admission.run()));
         Ok(Self {
             endpoint,
@@ -98,6 +101,7 @@ impl QuicTransport {
             randomness,
             arrivals: Mutex::new(arrivals),
             closed: AtomicBool::new(false),
+            open,
         })
     }
 
@@ -188,7 +192,11 @@ impl CrossDomainTransport for QuicTransport {
             }
             Some(answered) => answered?,
         };
-        Ok(Box::new(QuicConnection::new(connection, Side::Dialler)?))
+        Ok(Box::new(QuicConnection::new(
+            connection,
+            Side::Dialler,
+            &self.open,
+        )?))
     }
 
     async fn accept(&self) -> Result<Box<dyn Connection>, TransportError> {
@@ -206,9 +214,14 @@ impl CrossDomainTransport for QuicTransport {
 
     async fn close(&self) {
         self.close_now();
-        // What goes out at once is all that the peers need; quinn would go on to answer stragglers for three probe
-        // timeouts, which is 3 s for an address that never answered.
-        let _ = within(&*self.runtime, FAREWELL, self.endpoint.wait_idle()).await;
+        // quinn would go on to answer stragglers for three probe timeouts, which is 3 s for an
+        // address that never answered; and a peer that has closed its side needs no answer at all.
+        let limit = if Arc::strong_count(&self.open) > 1 {
+            FAREWELL
+        } else {
+            LAST_WORDS
+        };
+        let _ = within(&*self.runtime, limit, self.endpoint.wait_idle()).await;
     }
 }
 
@@ -259,8 +272,12 @@ impl Attempts {
     }
 }
 
-/// How long a closed endpoint still works, so that the peers are told.
-const FAREWELL: Duration = Duration::from_millis(50);
+/// How long an endpoint that had connections when it was closed still works, so that a peer that
+/// missed the end is told again.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long one without any still works: what is to be sent is sent at once.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 
 /// Addresses of one name that are dialled; further ones are left aside.
 pub const ADDRESSES_MAX: usize = 8;
