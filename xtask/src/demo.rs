@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::args::{Args, Usage};
 use crate::clock::{Stopwatch, seconds};
-use crate::program::{Daemon, Home, Printing, Profile, Program, free_ports};
+use crate::program::{Daemon, Home, Printing, Profile, Program};
 use crate::workspace::{self, out};
 use board::Board;
 use rows::{Report, Week};
@@ -131,16 +131,15 @@ struct Cast {
 
 impl Cast {
     fn found(program: &Program, folder: &Path, week: &Week) -> Result<Self> {
-        let ports = free_ports(week.networks().len() + 2)?;
         let mut homes = week
             .networks()
             .iter()
             .map(|net| rows::domain(net))
             .collect::<Vec<_>>();
         homes.extend([CATALOGUE.to_owned(), NEWSPAPER.to_owned()]);
-        let homes = homes.iter().zip(ports);
         let mut networks = homes
-            .map(|(name, port)| program.init(folder, name, port))
+            .iter()
+            .map(|name| program.init(folder, name))
             .collect::<Result<Vec<_>>>()?;
         let newspaper = networks.pop().context("no newspaper")?;
         let catalogue = networks.pop().context("no catalogue")?;

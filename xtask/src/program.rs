@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -72,21 +71,16 @@ impl Program {
         &self.path
     }
 
-    /// A new home under `folder`: keys, empty store, a port of its own on loopback.
-    pub(crate) fn init(&self, folder: &Path, name: &str, port: u16) -> Result<Home> {
+    /// A new home under `folder`: keys, empty store. It listens on loopback, on a port that the system chooses when its
+    /// daemon starts: only tickets that are made from then on have an address, and that of this daemon alone.
+    pub(crate) fn init(&self, folder: &Path, name: &str) -> Result<Home> {
         let mut home = Home {
             program: self.clone(),
             dir: folder.join(name),
             name: name.to_owned(),
             id: String::new(),
         };
-        home.call(&[
-            "init",
-            "--name",
-            name,
-            "--listen",
-            &format!("127.0.0.1:{port}"),
-        ])?;
+        home.call(&["init", "--name", name, "--listen", "127.0.0.1:0"])?;
         home.id = text(&home.json(&["status"])?, "id")?;
         Ok(home)
     }
@@ -398,23 +392,6 @@ pub(crate) fn number(value: &Value, key: &str) -> Result<u64> {
         .with_context(|| format!("no number {key:?} in {value}"))
 }
 
-/// Ports that nobody uses now, below those that the system hands out by itself.
-pub(crate) fn free_ports(count: usize) -> Result<Vec<u16>> {
-    let first = 20_000 + u16::try_from(std::process::id() % 1_000).unwrap_or_default() * 12;
-    let sockets: Vec<UdpSocket> = (first..32_768)
-        .filter_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok())
-        .take(count)
-        .collect();
-    ensure!(
-        sockets.len() == count,
-        "no {count} free ports between {first} and 32767"
-    );
-    sockets
-        .iter()
-        .map(|socket| Ok(socket.local_addr()?.port()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -430,13 +407,6 @@ mod tests {
         let synced = synced.unwrap();
         assert_eq!((synced.facts, synced.bytes), (4, 550));
         assert!(Synced::read(&json!({"facts_sent": 3})).is_err());
-    }
-
-    #[test]
-    fn free_ports_differ() {
-        let mut ports = free_ports(14).unwrap();
-        ports.dedup();
-        assert_eq!(ports.len(), 14);
     }
 
     #[test]

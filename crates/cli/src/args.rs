@@ -201,6 +201,9 @@ pub(crate) enum StoreCommand {
         /// The new file
         file: PathBuf,
     },
+    /// Make an empty store where there is none, for a home that has lost its own and has no backup
+    #[command(after_help = CREATE)]
+    Create,
     /// Put a backup in the place of the store
     #[command(after_help = RESTORE)]
     Restore {
@@ -259,6 +262,10 @@ const SYNC: &str = "\
 Returns when all that either side owed the other is durable there. Examples:
   causality sync catalogue
   causality -o json sync catalogue --push";
+
+const CREATE: &str = "\
+What this domain said before comes back from peers that hold it, with `causality sync`, as far as the home receives its
+compartments from them. What it says from then on goes to a new lane of its log, so that it contradicts nothing.";
 
 const RESTORE: &str = "\
 The store that was there is kept beside it as store.before-restore.redb. What this domain says from then on goes to a

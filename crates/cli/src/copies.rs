@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use causality_store::{RedbStore, StoreError};
+use causality_fact::DomainId;
+use causality_node::{NodeError, store_owner};
+use causality_store::{RedbConfig, RedbStore, StoreError};
 use tokio::sync::mpsc;
 
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::handler::{Context, done};
 use crate::home::Home;
-use crate::protocol::{CheckSummary, CopySummary, Reply, Summary};
+use crate::protocol::{CheckSummary, CopySummary, CreatedSummary, Reply, Summary};
 
 /// What the store that a backup replaces is called from then on, with a number if there is one already.
 const BEFORE: &str = "store.before-restore";
@@ -33,8 +35,7 @@ pub(crate) async fn check(context: &Context, replies: &mpsc::Sender<Reply>) -> R
         None => Ok(()),
         Some(first) => {
             let said = format!("the store is damaged: {count} findings, the first: {first}");
-            Err(Failure::new(ExitCode::Integrity, said)
-                .advise("bring back a backup with `causality store restore FILE`"))
+            Err(Failure::new(ExitCode::Integrity, said).advise(BRING_BACK))
         }
     }
 }
@@ -62,10 +63,19 @@ fn exists(error: StoreError) -> Failure {
     }
 }
 
-/// Puts a backup in the place of a store that nobody has open. Blocks.
-pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
+/// Makes an empty store where there is none. Blocks.
+pub(crate) fn create(home: &Home) -> Result<Summary, Failure> {
     // Whoever has no keys has no home.
     home.keys()?;
+    drop(home.create_store()?);
+    Ok(Summary::StoreCreated(CreatedSummary {
+        store: home.store_path().display().to_string(),
+    }))
+}
+
+/// Puts a backup in the place of a store that nobody has open. Blocks.
+pub(crate) async fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
+    let own = home.keys()?.domain();
     File::open(from).map_err(|error| Failure::io(from.display(), &error))?;
     let store = home.store_path();
     let _open = lock(home)?;
@@ -74,6 +84,10 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
     let failed = |error: io::Error| Failure::io(store.display(), &error);
     remove(&beside).map_err(failed)?;
     RedbStore::restore(from, &beside)?;
+    if let Err(failure) = check_owner(&beside, own).await {
+        remove(&beside).map_err(failed)?;
+        return Err(failure);
+    }
     let summary = copied(from, &store, &beside)?;
     if store.exists() {
         fs::rename(&store, &before).map_err(failed)?;
@@ -83,6 +97,18 @@ pub(crate) fn restore(home: &Home, from: &Path) -> Result<Summary, Failure> {
         .and_then(|dir| dir.sync_all())
         .map_err(failed)?;
     Ok(Summary::StoreCopied(summary))
+}
+
+/// Refuses the copy of another domain's store.
+async fn check_owner(copy: &Path, own: DomainId) -> Result<(), Failure> {
+    let executor = Arc::new(causality_store::inline);
+    let store = RedbStore::open(RedbConfig::new(copy), executor)?;
+    let owner = store_owner(&store).await;
+    store.close().await?;
+    match owner? {
+        Some(found) if found != own => Err(NodeError::OtherDomain { found }.into()),
+        _ => Ok(()),
+    }
 }
 
 /// A name beside the store that no file has: what is replaced is never replaced itself.
@@ -98,13 +124,12 @@ fn free_name(store: &Path) -> PathBuf {
     numbered(number)
 }
 
-/// Keeps others from the store while it is replaced. One that is damaged cannot be opened and nobody works on it.
+/// Keeps others from the store while it is replaced. On one that is missing, or damaged and cannot be opened, nobody
+/// works.
 fn lock(home: &Home) -> Result<Option<RedbStore>, Failure> {
     match home.open_store(Arc::new(causality_store::inline)) {
         Ok(store) => Ok(Some(store)),
-        Err(error @ StoreError::Locked { .. }) => {
-            Err(Failure::from(error).advise("stop the daemon first"))
-        }
+        Err(failure) if failure.code == ExitCode::Locked => Err(failure),
         Err(_) => Ok(None),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process;
 
-use causality_node::{AppendError, NodeError};
+use causality_node::{AppendError, GoodbyeReason, NodeError};
 use causality_store::StoreError;
 use causality_sync::SyncError;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,9 @@ impl Failure {
     }
 }
 
+/// What to do about a store that is damaged.
+pub(crate) const BRING_BACK: &str = "bring back a backup with `causality store restore FILE`";
+
 fn sentence(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
@@ -111,25 +114,46 @@ fn sentence(error: &io::Error) -> String {
 
 impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
-        let code = match error {
-            NodeError::Append(ref error) => append_code(error),
+        let code = match &error {
+            NodeError::Append(error) => append_code(error),
             NodeError::FactNotFound(_) | NodeError::PeerNotFound(_) => ExitCode::NotFound,
             NodeError::NoAddress { .. }
             | NodeError::Unreachable { .. }
             | NodeError::TimedOut { .. }
             | NodeError::Session {
-                error: SyncError::Closed | SyncError::Goodbye(_),
+                error: SyncError::Closed,
                 ..
             } => ExitCode::Unreachable,
+            NodeError::Goodbye { reason, .. } => goodbye_code(*reason),
             // What a peer sent is not what was signed, or breaks the rules; nothing of it was taken.
             NodeError::Session { .. } => ExitCode::Integrity,
             NodeError::UnknownToPeer { .. } | NodeError::WrongPeer { .. } => ExitCode::Denied,
-            NodeError::Store(error) => return error.into(),
-            NodeError::Damaged(_) | NodeError::Integrity(_) => ExitCode::Integrity,
+            NodeError::OtherDomain { .. } => {
+                return Self::new(ExitCode::Integrity, error).advise(
+                    "a store goes with the keys of its home: put back this home's own with `causality store restore \
+                     FILE`, or name the home of that domain with --home DIR",
+                );
+            }
+            NodeError::Store(error) => return error.clone().into(),
+            NodeError::Damaged(_) | NodeError::Integrity(_) => {
+                return Self::new(ExitCode::Integrity, error).advise(BRING_BACK);
+            }
             NodeError::NotProvable => ExitCode::Partial,
             _ => ExitCode::Other,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+/// A peer that cannot go on was there; one that leaves or has no room may be there later.
+fn goodbye_code(reason: GoodbyeReason) -> ExitCode {
+    match reason {
+        GoodbyeReason::Done | GoodbyeReason::Overloaded | GoodbyeReason::Shutdown => {
+            ExitCode::Unreachable
+        }
+        GoodbyeReason::Failed => ExitCode::Other,
+        GoodbyeReason::UnknownPeer => ExitCode::Denied,
+        GoodbyeReason::Violation => ExitCode::Integrity,
     }
 }
 
@@ -164,7 +188,13 @@ impl From<StoreError> for Failure {
             | StoreError::WrongOrigin { .. } => ExitCode::Integrity,
             _ => ExitCode::Other,
         };
-        Self::new(code, error.to_string())
+        let failure = Self::new(code, &error);
+        match error {
+            StoreError::Full => failure.advise("make room; what was confirmed until then stays"),
+            StoreError::Newer { .. } => failure.advise("use the newer program that wrote it"),
+            StoreError::Locked { .. } => failure.advise("wait for its end, or stop it"),
+            _ => failure,
+        }
     }
 }
 
@@ -201,6 +231,10 @@ mod tests {
             peer: peer(),
             error,
         };
+        let goodbye = |reason| NodeError::Goodbye {
+            peer: peer(),
+            reason,
+        };
         for (error, code) in [
             (
                 NodeError::FactNotFound(FactId::new([1; 32])),
@@ -214,6 +248,18 @@ mod tests {
             (NodeError::TimedOut { peer: peer() }, ExitCode::Unreachable),
             (NodeError::UnknownToPeer { peer: peer() }, ExitCode::Denied),
             (session(SyncError::Closed), ExitCode::Unreachable),
+            (goodbye(GoodbyeReason::Done), ExitCode::Unreachable),
+            (goodbye(GoodbyeReason::Failed), ExitCode::Other),
+            (goodbye(GoodbyeReason::Overloaded), ExitCode::Unreachable),
+            (goodbye(GoodbyeReason::Shutdown), ExitCode::Unreachable),
+            (goodbye(GoodbyeReason::UnknownPeer), ExitCode::Denied),
+            (goodbye(GoodbyeReason::Violation), ExitCode::Integrity),
+            (
+                NodeError::OtherDomain {
+                    found: DomainId::new([1; 32]),
+                },
+                ExitCode::Integrity,
+            ),
             (session(SyncError::Violation("x")), ExitCode::Integrity),
             (NodeError::Append(AppendError::TooMany(9)), ExitCode::Usage),
             (NodeError::Append(AppendError::EndOfTime), ExitCode::Other),

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use causality_fact::{
-    Content, DomainId, Exhibit, FactCore, FactId, FactQuery, Onward, Pattern, RowCore, TemporalFact,
+    Checkpoint, CompartmentId, Content, DomainId, Exhibit, FactCore, FactId, FactQuery, Hlc,
+    Onward, Pattern, RowCore, TemporalFact,
 };
 use causality_node::NodeError;
 use causality_store::Place;
@@ -12,8 +13,12 @@ use tokio::sync::mpsc;
 
 use crate::exit::{ExitCode, Failure};
 use crate::handler::{Context, done, send};
-use crate::line::Json;
-use crate::protocol::{ExportOptions, FactItem, FactSummary, Item, Reply, Summary, VerifySummary};
+use crate::line::{Json, PUBLIC};
+use crate::plain::plain;
+use crate::protocol::{
+    CheckpointItem, ExportOptions, FactItem, FactSummary, Item, ProvenSummary, Reply, Summary,
+    VerifySummary,
+};
 use crate::time;
 
 /// How many facts are read from the store at once.
@@ -87,6 +92,7 @@ pub(crate) async fn verify(
         logs: 1,
         facts: 1,
         fact,
+        proven: None,
         findings: Vec::new(),
     };
     done(replies, Summary::Verified(summary)).await
@@ -110,6 +116,7 @@ pub(crate) async fn verify_all(
         logs: report.logs,
         facts: report.facts,
         fact: None,
+        proven: None,
         findings: report.findings,
     };
     done(replies, Summary::Verified(summary)).await?;
@@ -149,12 +156,49 @@ pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
         RowCore::Known(core) => Some(item_of(row.id(), core, core.origin.to_string(), "")),
         RowCore::Unsupported(_) => None,
     };
+    let proven = row.fact().map(|fact| proven(&exhibit, &fact)).transpose()?;
     Ok(Summary::Verified(VerifySummary {
         logs: 1,
         facts: 1,
         fact,
+        proven: proven.map(Box::new),
         findings: Vec::new(),
     }))
+}
+
+/// What an exhibit that holds has proven. Names are a matter of each home, so there are none but the public
+/// compartment's.
+fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failure> {
+    let Checkpoint {
+        log,
+        size,
+        root,
+        hlc,
+        epoch,
+        ..
+    } = exhibit.checkpoint;
+    let place = Place {
+        log,
+        position: exhibit.position,
+    };
+    let compartment = match log.compartment {
+        CompartmentId::PUBLIC => PUBLIC.to_owned(),
+        other => other.to_string(),
+    };
+    Ok(ProvenSummary {
+        fact: summary(fact, place, compartment, None)?,
+        checkpoint: CheckpointItem {
+            size,
+            root: root.to_string(),
+            signed: moment(hlc),
+            epoch,
+        },
+    })
+}
+
+/// A time of a domain's clock.
+fn moment(hlc: Hlc) -> String {
+    time::format(i64::try_from(hlc.millis()).unwrap_or(i64::MAX))
 }
 
 /// What the options of `export` and `list` select.
@@ -231,7 +275,7 @@ fn summary(
         aspect: core.aspect.as_str().to_owned(),
         valid_from: time::format(core.valid.from()),
         valid_until: core.valid.until().map(time::format),
-        said: time::format(i64::try_from(core.hlc.millis()).unwrap_or(i64::MAX)),
+        said: moment(core.hlc),
         requires: texts(core.requires.as_slice()),
         supersedes: texts(core.supersedes.as_slice()),
         label: core.label.as_str().to_owned(),
@@ -255,7 +299,7 @@ impl FactSummary {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             if !value.is_empty() {
-                let _ = writeln!(text, "{name:<12} {value}");
+                let _ = writeln!(text, "{name:<12} {}", plain(value));
             }
         };
         line("id", &self.id);
@@ -292,9 +336,29 @@ impl FactSummary {
     }
 }
 
+impl ProvenSummary {
+    /// The fact for people, and under which signature it stands.
+    pub(crate) fn text(&self) -> String {
+        let CheckpointItem {
+            size,
+            root,
+            signed,
+            epoch,
+        } = &self.checkpoint;
+        let (signed, root) = (plain(signed), plain(root));
+        format!(
+            "the proof holds: this is as its origin signed it\n{}{:<12} {signed}, over {size} facts, with the key of \
+             epoch {epoch}\n{:<12} {root}\n",
+            self.fact.text(),
+            "signed",
+            "root"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use causality_fact::{CompartmentId, LaneId, LogId};
+    use causality_fact::{LaneId, LogId};
     use serde_json::json;
 
     use super::*;
@@ -399,6 +463,7 @@ mod tests {
             logs: 1,
             facts: 1,
             fact: Some(item),
+            proven: None,
             findings: Vec::new(),
         };
         insta::assert_json_snapshot!(summary, @r#"
@@ -416,6 +481,84 @@ mod tests {
             "compartment": "public"
           },
           "findings": []
+        }
+        "#);
+    }
+
+    /// What a proof of a fact would show if this were its signature.
+    fn proof_of(fact: &TemporalFact) -> ProvenSummary {
+        let checkpoint = Checkpoint {
+            log: place().log,
+            size: 7,
+            root: causality_fact::TreeHash::new([5; 32]),
+            hlc: Hlc::from_millis(1_517_365_391_235),
+            epoch: 2,
+            key: causality_fact::KeyId::new([6; 16]),
+            closing: false,
+            signature: [7; 64],
+        };
+        let exhibit = Exhibit {
+            keys: Vec::new(),
+            checkpoint,
+            position: 5,
+            path: Vec::new(),
+            row: causality_fact::Row::from(fact),
+        };
+        proven(&exhibit, fact).unwrap()
+    }
+
+    #[test]
+    fn what_a_proof_has_proven_is_shown_in_full() {
+        let fact = fact().redact(|field| field == "mag");
+        let proven = proof_of(&fact);
+        insta::assert_snapshot!(proven.text(), @r"
+        the proof holds: this is as its origin signed it
+        id           d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1
+        type         custom:report
+        resource     event/ak18247005
+        aspect       magnitude
+        valid from   2018-01-31T02:18:21.235Z
+        valid until  9223372036854775807
+        origin       0101010101010101010101010101010101010101010101010101010101010101
+        said         2018-01-31T02:23:11.235Z
+        label        reviewed
+        onward       audience
+        requires     0202020202020202020202020202020202020202020202020202020202020202
+        log          public, lane 04040404040404040404040404040404, position 5
+        content      mag: -0.1
+        withheld     3 fields
+        signed       2018-01-31T02:23:11.235Z, over 7 facts, with the key of epoch 2
+        root         0505050505050505050505050505050505050505050505050505050505050505
+        ");
+        insta::assert_json_snapshot!(proven, @r#"
+        {
+          "id": "d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1",
+          "origin": "0101010101010101010101010101010101010101010101010101010101010101",
+          "type": "custom:report",
+          "resource": "event/ak18247005",
+          "aspect": "magnitude",
+          "valid_from": "2018-01-31T02:18:21.235Z",
+          "valid_until": "9223372036854775807",
+          "said": "2018-01-31T02:23:11.235Z",
+          "requires": [
+            "0202020202020202020202020202020202020202020202020202020202020202"
+          ],
+          "supersedes": [],
+          "label": "reviewed",
+          "onward": "audience",
+          "compartment": "public",
+          "lane": "04040404040404040404040404040404",
+          "position": 5,
+          "withheld": 3,
+          "content": {
+            "mag": -0.1
+          },
+          "checkpoint": {
+            "size": 7,
+            "root": "0505050505050505050505050505050505050505050505050505050505050505",
+            "signed": "2018-01-31T02:23:11.235Z",
+            "epoch": 2
+          }
         }
         "#);
     }

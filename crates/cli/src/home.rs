@@ -13,11 +13,11 @@ use std::sync::Arc;
 use causality_envelope::{DomainKeys, KeyFileError};
 use causality_fact::DomainId;
 use causality_node::PeerConfig;
-use causality_store::{RedbConfig, RedbStore, StoreError};
+use causality_store::{RedbConfig, RedbStore};
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::exit::{ExitCode, Failure};
+use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::name;
 
 /// Where a home listens unless told otherwise: everywhere, on the program's own port.
@@ -112,7 +112,7 @@ impl Home {
         let made = builder.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| self.failed(&self.dir, &error))?;
         self.write(CONFIG, toml_of(config)?.as_bytes(), 0o644)?;
-        drop(self.open_store(Arc::new(causality_store::inline))?);
+        drop(self.create_store()?);
         // The keys come last: with them the home is set up.
         self.write(KEYS, &keys.to_file(), 0o600)
     }
@@ -185,12 +185,37 @@ impl Home {
         self.dir.join(KEYS)
     }
 
-    /// Opens the store, and makes one where there is none yet. Blocks.
+    /// Makes an empty store where there is none. Blocks.
+    pub(crate) fn create_store(&self) -> Result<RedbStore, Failure> {
+        let path = self.store_path();
+        if path.exists() {
+            let what = format!("there is a store already: {}", path.display());
+            return Err(Failure::new(ExitCode::Contradiction, what).advise("nothing was changed"));
+        }
+        let executor = Arc::new(causality_store::inline);
+        Ok(RedbStore::open(RedbConfig::new(path), executor)?)
+    }
+
+    /// Opens the store that there is: one that has gone must not become an empty one unnoticed. Blocks.
     pub(crate) fn open_store(
         &self,
         executor: Arc<dyn causality_store::Executor>,
-    ) -> Result<RedbStore, StoreError> {
-        RedbStore::open(RedbConfig::new(self.store_path()), executor)
+    ) -> Result<RedbStore, Failure> {
+        let path = self.store_path();
+        if !path.exists() {
+            let what = format!("the store of this home is missing: {}", path.display());
+            return Err(Failure::not_found(what).advise(
+                "bring back a backup with `causality store restore FILE`, or, if there is none, begin with an empty \
+                 one: `causality store create`",
+            ));
+        }
+        RedbStore::open(RedbConfig::new(path), executor).map_err(|error| {
+            let failure = Failure::from(error);
+            match failure.code {
+                ExitCode::Integrity => failure.advise(BRING_BACK),
+                _ => failure,
+            }
+        })
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
@@ -274,14 +299,18 @@ fn toml_of(value: &impl Serialize) -> Result<String, Failure> {
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
-    let wrong = |error: String| {
+    let wrong = |error: &str| {
         Failure::new(
             ExitCode::Usage,
             format_args!("{}: {}", path.display(), error.trim_end()),
         )
     };
-    let text = str::from_utf8(bytes).map_err(|error| wrong(error.to_string()))?;
-    toml::from_str(text).map_err(|error| wrong(error.to_string()))
+    let text = str::from_utf8(bytes).map_err(|error| wrong(&error.to_string()))?;
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        wrong(&format!("line {line}: {}", error.message()))
+    })
 }
 
 fn id_to_text<S: Serializer>(id: &DomainId, to: S) -> Result<S::Ok, S::Error> {
@@ -359,6 +388,21 @@ mod tests {
             ExitCode::Usage
         );
         assert_eq!(home.keys().unwrap_err().code, ExitCode::NotFound);
+    }
+
+    #[test]
+    fn a_store_that_has_gone_is_missed_and_made_only_on_request() {
+        let (_folder, home) = set_up();
+        let open = || home.open_store(Arc::new(causality_store::inline));
+        assert!(open().is_ok());
+        let there = home.create_store().unwrap_err();
+        assert_eq!(there.code, ExitCode::Contradiction);
+        fs::remove_file(home.store_path()).unwrap();
+        let missing = open().unwrap_err();
+        assert_eq!(missing.code, ExitCode::NotFound);
+        assert!(!home.store_path().exists());
+        drop(home.create_store().unwrap());
+        assert!(open().is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod home;
 mod name;
 mod output;
 mod peers;
+mod plain;
 mod protocol;
 mod serve;
 mod synchronise;
@@ -104,8 +105,11 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
         Command::Serve => {
             return serve::serve(home, |ready| output::show_summary(format, ready)).await;
         }
+        Command::Store(StoreCommand::Create) => {
+            return output::show_summary(format, copies::create(&home)?);
+        }
         Command::Store(StoreCommand::Restore { file }) => {
-            return output::show_summary(format, copies::restore(&home, &file)?);
+            return output::show_summary(format, copies::restore(&home, &file).await?);
         }
         Command::Fact(FactCommand::Verify {
             proof: Some(file), ..
@@ -166,7 +170,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         },
         Command::Init { .. }
         | Command::Serve
-        | Command::Store(StoreCommand::Restore { .. })
+        | Command::Store(StoreCommand::Create | StoreCommand::Restore { .. })
         | Command::Fact(FactCommand::Import { .. }) => {
             return Err(Failure::new(ExitCode::Other, "this command is no request"));
         }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::args::Format;
 use crate::exit::{ExitCode, Failure};
+use crate::plain::plain;
 use crate::protocol::{Item, Reply, Summary};
 
 /// Rows of a list that are laid out together.
@@ -45,7 +46,12 @@ pub(crate) fn show_summary(format: Format, summary: Summary) -> Result<(), Failu
 
 /// Says a failure.
 pub(crate) fn say(failure: &Failure) {
-    eprintln!("causality: {}", failure.message);
+    eprintln!("{}", sentence(&failure.message));
+}
+
+/// A sentence for standard error. It may hold what others have said.
+fn sentence(message: &str) -> String {
+    format!("causality: {}", plain(message))
 }
 
 struct Output<W> {
@@ -89,7 +95,7 @@ impl<W: Write> Output<W> {
             Reply::Item(item) => self.item(item),
             Reply::Bytes(bytes) => self.out.write_all(&bytes),
             Reply::Note(note) => {
-                let say = || eprintln!("causality: {note}");
+                let say = || eprintln!("{}", sentence(&note));
                 match &self.bar {
                     Some(bar) => bar.suspend(say),
                     None => say(),
@@ -190,7 +196,7 @@ fn new_bar(unit: Unit, total: Option<u64>) -> ProgressBar {
     }
 }
 
-/// Rows as aligned columns.
+/// Rows as aligned columns. Cells may hold what others have said.
 pub(crate) fn table(
     header: Option<&[&str]>,
     rows: impl IntoIterator<Item = Vec<String>>,
@@ -203,7 +209,7 @@ pub(crate) fn table(
         table.set_header(header.iter().copied());
     }
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| plain(cell).into_owned()));
     }
     // The layout starts each line with the padding of the first column.
     let lines = table.lines().map(|line| {
@@ -267,6 +273,15 @@ mod tests {
         assert!(
             table.starts_with("NAME") && table.lines().count() == 3,
             "{table}"
+        );
+    }
+
+    #[test]
+    fn a_sentence_is_one_line_whatever_others_have_put_into_it() {
+        let said = sentence("no peer is called \u{1b}[2Ja\ncausality: all is well\u{9b}");
+        assert_eq!(
+            said,
+            "causality: no peer is called \\u{1b}[2Ja\\ncausality: all is well\\u{9b}"
         );
     }
 

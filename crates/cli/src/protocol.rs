@@ -136,6 +136,7 @@ pub(crate) enum Summary {
     Digest(DigestSummary),
     StoreChecked(CheckSummary),
     StoreCopied(CopySummary),
+    StoreCreated(CreatedSummary),
 }
 
 /// A peer.
@@ -236,14 +237,37 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// What a check of facts found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VerifySummary {
     pub(crate) logs: u64,
     pub(crate) facts: u64,
     /// The one fact that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fact: Option<FactItem>,
+    /// What a proof has proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proven: Option<Box<ProvenSummary>>,
     pub(crate) findings: Vec<String>,
+}
+
+/// A fact in full, and the signature under which it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ProvenSummary {
+    #[serde(flatten)]
+    pub(crate) fact: FactSummary,
+    pub(crate) checkpoint: CheckpointItem,
+}
+
+/// A signature of an origin over its log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CheckpointItem {
+    /// How many positions it covers.
+    pub(crate) size: u64,
+    pub(crate) root: String,
+    /// When it was signed, by the clock of the origin.
+    pub(crate) signed: String,
+    /// The epoch of the key that signed.
+    pub(crate) epoch: u32,
 }
 
 /// A new home.
@@ -318,6 +342,40 @@ pub(crate) struct SyncSummary {
     /// How often this side waited for an answer, after the Hello.
     pub(crate) round_trips: u32,
     pub(crate) duration_ms: f64,
+    /// The logs that were not brought up to date.
+    pub(crate) problems: Vec<SyncProblem>,
+}
+
+/// A log that a synchronisation did not bring up to date.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SyncProblem {
+    pub(crate) origin: String,
+    /// The name of the origin here; none for a domain that is not a peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_name: Option<String>,
+    /// The name of the compartment here, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compartment: Option<String>,
+    pub(crate) lane: String,
+    pub(crate) kind: ProblemKind,
+    /// What is wrong, in a sentence.
+    pub(crate) message: String,
+}
+
+/// What is wrong with a log between two domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProblemKind {
+    /// The peer does not take it.
+    Declined,
+    /// Both hold other facts at the same positions.
+    Forked,
+    /// This store is behind what this domain has written before.
+    LaneAhead,
+    /// It is not taken from the peer.
+    Refused,
+    /// The peer lacks too much of it.
+    TooFarBehind,
 }
 
 /// What is held, to be compared.
@@ -347,6 +405,12 @@ pub(crate) struct CheckSummary {
     pub(crate) segments: u64,
     pub(crate) findings: Vec<String>,
     pub(crate) finding_count: u64,
+}
+
+/// An empty store that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CreatedSummary {
+    pub(crate) store: String,
 }
 
 /// A copy of a store that was made.

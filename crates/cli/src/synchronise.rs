@@ -1,13 +1,23 @@
 //! The command `sync`.
 
-use causality_node::{Direction, NodeError};
+use causality_node::{
+    Direction, GoodbyeReason, LogError, LogProblem, NodeError, Problem, RefusalReason,
+};
+use causality_sync::SyncError;
 use tokio::sync::mpsc;
 
-use crate::exit::Failure;
-use crate::handler::{Context, done};
+use crate::exit::{ExitCode, Failure};
+use crate::handler::{Context, done, send};
+use crate::home::Peer;
 use crate::name;
 use crate::peers::own_ticket;
-use crate::protocol::{Item, MovedItem, Reply, Summary, SyncDirection, SyncSummary};
+use crate::protocol::{
+    Item, MovedItem, ProblemKind, Reply, Summary, SyncDirection, SyncProblem, SyncSummary,
+};
+use crate::ticket::Ticket;
+
+/// How many logs that were not brought up to date are told in sentences.
+const PROBLEMS_TOLD_MAX: usize = 20;
 
 /// Catches up with a peer, and tells how far it has come.
 pub(crate) async fn sync(
@@ -16,11 +26,9 @@ pub(crate) async fn sync(
     direction: SyncDirection,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let (peer, name) = {
-        let peers = context.peers().await;
-        let peer = name::peer(&peers, said)?;
-        (peer.id, peer.name.clone())
-    };
+    let peer = name::peer(&context.peers().await, said)?.clone();
+    note_if_nothing_goes(&peer, direction, replies).await?;
+    let (peer, name) = (peer.id, peer.name);
     let mut last = None;
     let progress = |report: &causality_node::SyncReport| {
         let moved = MovedItem {
@@ -39,6 +47,15 @@ pub(crate) async fn sync(
         .sync(peer, direction.into(), progress)
         .await;
     let report = synced.map_err(|error| explain(context, &name, error))?;
+    let (mut problems, mut code) = (Vec::new(), ExitCode::Partial);
+    for met in report.problems {
+        let (problem, its_code) = problem_of(context, &name, met).await;
+        if its_code == ExitCode::Integrity {
+            code = its_code;
+        }
+        problems.push(problem);
+    }
+    let told: Vec<_> = problems.iter().map(|p| p.message.clone()).collect();
     let summary = SyncSummary {
         facts_sent: report.facts_sent,
         facts_received: report.facts_received,
@@ -47,34 +64,231 @@ pub(crate) async fn sync(
         mtu_probe_bytes: report.mtu_probe_bytes,
         round_trips: report.round_trips,
         duration_ms: report.duration_us as f64 / 1000.0,
+        problems,
     };
-    done(replies, Summary::Synced(summary)).await
-}
-
-fn explain(context: &Context, peer: &str, error: NodeError) -> Failure {
-    let unknown = matches!(error, NodeError::UnknownToPeer { .. });
-    let wrong = matches!(error, NodeError::WrongPeer { .. });
-    let unreachable = matches!(
-        error,
-        NodeError::Unreachable { .. } | NodeError::TimedOut { .. }
-    );
-    let no_address = matches!(error, NodeError::NoAddress { .. });
-    let failure = Failure::from(error);
-    match own_ticket(context, None) {
-        Ok(ticket) if unknown => failure.advise(format_args!(
-            "hand over this ticket, to be added there with `causality peer add`: {}",
-            ticket.to_text()
-        )),
-        _ if wrong => failure.advise(format_args!(
-            "nothing was told to it; if {peer} has moved, add its new ticket with `causality peer add`"
-        )),
-        _ if unreachable => failure.advise(format_args!("is `causality serve` running at {peer}?")),
-        _ if no_address => failure.advise(format_args!(
-            "wait until {peer} calls, or add a ticket of it that has an address"
-        )),
-        _ => failure,
+    done(replies, Summary::Synced(summary)).await?;
+    match told.split_first() {
+        None => Ok(()),
+        Some((only, [])) => Err(Failure::new(code, only)),
+        Some(_) => {
+            let count = told.len();
+            for message in told.into_iter().take(PROBLEMS_TOLD_MAX) {
+                send(replies, Reply::Note(message)).await?;
+            }
+            let said = format!("{count} logs were not brought up to date with {name}");
+            Err(Failure::new(code, said).advise("`-o json` tells of each"))
+        }
     }
 }
+
+/// Says so when nothing is granted to this peer in any direction that was asked for, and how to grant something.
+async fn note_if_nothing_goes(
+    peer: &Peer,
+    direction: SyncDirection,
+    replies: &mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    let (no_send, no_receive) = (peer.send.is_empty(), peer.receive.is_empty());
+    let (nothing_goes, way, missing) = match direction {
+        SyncDirection::Push => (no_send, "to", "--send public"),
+        SyncDirection::Pull => (no_receive, "from", "--receive public"),
+        SyncDirection::Both => {
+            let both = "--send public --receive public";
+            (no_send && no_receive, "to or from", both)
+        }
+    };
+    if !nothing_goes {
+        return Ok(());
+    }
+    let ticket = Ticket {
+        domain: peer.id,
+        name: peer.name.clone(),
+        addresses: peer.addresses.clone(),
+    };
+    // Adding a peer again replaces what is granted.
+    let kept = [("--send", &peer.send), ("--receive", &peer.receive)];
+    let kept = kept.into_iter().flat_map(|(option, compartments)| {
+        let word = move |compartment| format!(" {option} {compartment:?}");
+        compartments.iter().map(word)
+    });
+    let note = format!(
+        "nothing goes {way} {}, since nothing is granted; to grant it: causality peer add {} {missing}{}",
+        peer.name,
+        ticket.to_text(),
+        kept.collect::<String>(),
+    );
+    send(replies, Reply::Note(note)).await
+}
+
+/// A failure to synchronise, with what to do about it.
+fn explain(context: &Context, peer: &str, error: NodeError) -> Failure {
+    let advice = match &error {
+        NodeError::UnknownToPeer { .. }
+        | NodeError::Goodbye {
+            reason: GoodbyeReason::UnknownPeer,
+            ..
+        } => match own_ticket(context, None) {
+            Ok(ticket) => format!(
+                "hand over this ticket, to be added there with `causality peer add`: {}",
+                ticket.to_text()
+            ),
+            Err(_) => format!("ask {peer} to add this domain"),
+        },
+        NodeError::WrongPeer { .. } => format!(
+            "nothing was told to it; if {peer} has moved, add its new ticket with `causality peer add`"
+        ),
+        NodeError::Unreachable { .. } | NodeError::TimedOut { .. } => {
+            format!("is `causality serve` running at {peer}?")
+        }
+        NodeError::NoAddress { .. } => {
+            format!("wait until {peer} calls, or add a ticket of it that has an address")
+        }
+        NodeError::Goodbye { reason, .. } => match reason {
+            GoodbyeReason::Failed => format!(
+                "nothing is wrong here, and what was confirmed until then stays; {peer} has to look at what its \
+                 daemon said"
+            ),
+            GoodbyeReason::Violation => {
+                "both sides should run the same version of the program".to_owned()
+            }
+            _ => "what was confirmed until then stays; try again later".to_owned(),
+        },
+        NodeError::Session { error, .. } => match error {
+            SyncError::Closed => "what was confirmed until then stays; try again".to_owned(),
+            SyncError::Failed(_) => "run `causality store check`".to_owned(),
+            _ => format!(
+                "nothing of what is wrong was taken; both sides should run the same version of the program, and {peer} \
+                 should run `causality fact verify --all`"
+            ),
+        },
+        _ => return error.into(),
+    };
+    Failure::from(error).advise(advice)
+}
+
+/// A log that was not brought up to date, for the report, and how the program ends for it.
+async fn problem_of(context: &Context, peer: &str, met: LogProblem) -> (SyncProblem, ExitCode) {
+    let LogProblem {
+        log,
+        compartment,
+        problem,
+    } = met;
+    let is_own = log.origin == context.node.domain();
+    let origin_name = context.name_of(log.origin).await;
+    let origin = origin_name
+        .clone()
+        .unwrap_or_else(|| log.origin.to_string());
+    let Advice { kind, code, text } = advice(&problem, is_own, &origin, peer);
+    let lane = log.lane.to_string();
+    let message = format!(
+        "log {} of {origin} in {}: {text}",
+        lane.get(..LANE_DIGITS).unwrap_or_default(),
+        compartment
+            .as_deref()
+            .unwrap_or("a compartment without a name here"),
+    );
+    let problem = SyncProblem {
+        origin: log.origin.to_string(),
+        origin_name,
+        compartment,
+        lane,
+        kind,
+        message,
+    };
+    (problem, code)
+}
+
+/// What a problem means to the user.
+struct Advice {
+    kind: ProblemKind,
+    code: ExitCode,
+    text: String,
+}
+
+fn advice(problem: &Problem, is_own: bool, origin: &str, peer: &str) -> Advice {
+    let two_versions = if is_own {
+        "two stores wrote with the keys of this domain, such as a home and its copy: use only one of them, export what \
+         the other said with `causality fact export`, and import it here"
+            .to_owned()
+    } else {
+        format!(
+            "{origin}, or whoever has its keys, signed two versions: ask {origin} which one holds"
+        )
+    };
+    let compare = "compare `causality digest` on both sides";
+    let (kind, code, text) = match problem {
+        Problem::Forked => {
+            let text = format!(
+                "{peer} holds other facts at the same positions, and no more of it goes either way; {two_versions}"
+            );
+            (ProblemKind::Forked, ExitCode::Integrity, text)
+        }
+        Problem::LaneAhead => {
+            let text = format!(
+                "{peer} holds more of it than this home, which writes it: the store was set back, such as by an older \
+                 copy of its file; what this domain says from now on goes to a new log, and what is missing comes back \
+                 from {peer} if its compartment is received from there; bring back copies with `causality store \
+                 restore` only"
+            );
+            (ProblemKind::LaneAhead, ExitCode::Integrity, text)
+        }
+        Problem::Refused(error) => {
+            let (code, advice) = match error {
+                LogError::Limit => (ExitCode::Partial, "sync again".to_owned()),
+                LogError::NotGranted => (
+                    ExitCode::Partial,
+                    "`causality peer add` with --receive grants it".to_owned(),
+                ),
+                LogError::Closed { .. } => (
+                    ExitCode::Partial,
+                    "what comes behind the end of a log does not count".to_owned(),
+                ),
+                _ => (
+                    ExitCode::Integrity,
+                    format!(
+                        "nothing of it was stored; {peer} holds an altered one, or {two_versions}; {compare}"
+                    ),
+                ),
+            };
+            let text = format!("it is not taken from {peer}: {error}; {advice}");
+            (ProblemKind::Refused, code, text)
+        }
+        Problem::Declined(reason) => {
+            let (code, advice) = match reason {
+                RefusalReason::Key | RefusalReason::Malformed => (
+                    ExitCode::Integrity,
+                    format!("one side holds an altered one, or {two_versions}; {compare}"),
+                ),
+                RefusalReason::Limit | RefusalReason::RetryLater => {
+                    (ExitCode::Partial, "sync again later".to_owned())
+                }
+                RefusalReason::Policy => (
+                    ExitCode::Partial,
+                    format!("{peer} grants it by `causality peer add` with --receive"),
+                ),
+                RefusalReason::Unsupported => {
+                    (ExitCode::Partial, format!("{peer} needs a newer program"))
+                }
+                RefusalReason::Void => (
+                    ExitCode::Partial,
+                    "what comes behind the end of a log does not count".to_owned(),
+                ),
+            };
+            let text = format!("{problem}; {advice}");
+            (ProblemKind::Declined, code, text)
+        }
+        Problem::TooFarBehind => {
+            let text = format!(
+                "{peer} lacks more of it than can be announced at once, so it was not sent"
+            );
+            (ProblemKind::TooFarBehind, ExitCode::Partial, text)
+        }
+        other => (ProblemKind::Refused, ExitCode::Partial, other.to_string()),
+    };
+    Advice { kind, code, text }
+}
+
+/// Digits of a lane that people need to tell one from another.
+const LANE_DIGITS: usize = 12;
 
 impl From<SyncDirection> for Direction {
     fn from(direction: SyncDirection) -> Self {
@@ -83,5 +297,63 @@ impl From<SyncDirection> for Direction {
             SyncDirection::Pull => Self::Pull,
             SyncDirection::Both => Self::Both,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_has_its_code_and_says_what_to_do() {
+        let refused = |error| (Problem::Refused(error), ProblemKind::Refused);
+        let declined = |reason| (Problem::Declined(reason), ProblemKind::Declined);
+        let (integrity, partial) = (ExitCode::Integrity, ExitCode::Partial);
+        for ((problem, kind), code, said) in [
+            (
+                (Problem::Forked, ProblemKind::Forked),
+                integrity,
+                "ask o which",
+            ),
+            (
+                (Problem::LaneAhead, ProblemKind::LaneAhead),
+                integrity,
+                "new log",
+            ),
+            (
+                (Problem::TooFarBehind, ProblemKind::TooFarBehind),
+                partial,
+                "not sent",
+            ),
+            (refused(LogError::Limit), partial, "sync again"),
+            (refused(LogError::NotGranted), partial, "--receive"),
+            (
+                refused(LogError::Closed { size: 7 }),
+                partial,
+                "closed at 7",
+            ),
+            (
+                refused(LogError::EpochRunsBack { held: 2, found: 1 }),
+                integrity,
+                "epoch 1",
+            ),
+            (declined(RefusalReason::Key), integrity, "digest"),
+            (declined(RefusalReason::Malformed), integrity, "digest"),
+            (declined(RefusalReason::Limit), partial, "later"),
+            (declined(RefusalReason::RetryLater), partial, "later"),
+            (declined(RefusalReason::Policy), partial, "--receive"),
+            (
+                declined(RefusalReason::Unsupported),
+                partial,
+                "newer program",
+            ),
+            (declined(RefusalReason::Void), partial, "closed the lane"),
+        ] {
+            let advice = advice(&problem, false, "o", "p");
+            assert_eq!((advice.kind, advice.code), (kind, code), "{problem:?}");
+            assert!(advice.text.contains(said), "no {said:?}: {}", advice.text);
+        }
+        let own = advice(&Problem::Forked, true, "o", "p");
+        assert!(own.text.contains("two stores"), "{}", own.text);
     }
 }

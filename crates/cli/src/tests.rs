@@ -11,6 +11,8 @@ use causality_fact::{
 use causality_node::{Entropy as _, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
 use causality_store::MemoryStore;
 
+use crate::protocol::FactSummary;
+
 /// A fact of domain 01…, always the same.
 pub(crate) fn fact() -> TemporalFact {
     fact_with(content())
@@ -48,6 +50,34 @@ pub(crate) fn content() -> BTreeMap<String, Value> {
         ("place".to_owned(), Value::String("\"ä\"\n🌋".to_owned())),
     ]
     .into()
+}
+
+/// A fact as `fact show` shows it.
+pub(crate) fn shown() -> FactSummary {
+    let text = || "x".to_owned();
+    FactSummary {
+        id: text(),
+        origin: text(),
+        origin_name: Some(text()),
+        fact_type: text(),
+        resource: text(),
+        aspect: text(),
+        valid_from: text(),
+        valid_until: Some(text()),
+        said: text(),
+        requires: vec![text()],
+        supersedes: vec![text()],
+        label: text(),
+        onward: text(),
+        compartment: text(),
+        lane: text(),
+        position: 1,
+        withheld: 1,
+        content: serde_json::Map::from_iter([(
+            "x".to_owned(),
+            serde_json::json!(["x", {"x": "x"}]),
+        )]),
+    }
 }
 
 /// A node of its own with an empty store in memory.

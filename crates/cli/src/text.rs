@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::output::table;
+use crate::plain::plain;
 use crate::protocol::{
-    CheckSummary, CopySummary, DigestSummary, FactItem, ImportSummary, InitSummary, Item, PeerItem,
-    ReadySummary, StatusSummary, Summary, SyncSummary, VerifySummary,
+    CheckSummary, CopySummary, CreatedSummary, DigestSummary, FactItem, ImportSummary, InitSummary,
+    Item, PeerItem, ReadySummary, StatusSummary, Summary, SyncSummary, VerifySummary,
 };
 
 /// Digits of an id that people need to tell one from another.
@@ -97,6 +98,7 @@ impl Summary {
             Self::Digest(summary) => json(summary),
             Self::StoreChecked(summary) => json(summary),
             Self::StoreCopied(summary) => json(summary),
+            Self::StoreCreated(summary) => json(summary),
         }
     }
 
@@ -110,12 +112,14 @@ impl Summary {
                 name,
                 listening,
             }) => {
+                let [id, name, listening] = [id, name, listening].map(|text| plain(text));
                 format!("listening on {listening} as {name} {id}\n")
             }
             Self::Status(summary) => status(summary),
             Self::PeerAdded(peer) => peer_added(peer),
             Self::PeerRemoved(peer) => {
-                format!("{} is not a peer any more; what it sent stays\n", peer.name)
+                let name = plain(&peer.name);
+                format!("{name} is not a peer any more; what it sent stays\n")
             }
             Self::Imported(summary) => imported(summary),
             Self::Fact(summary) => summary.text(),
@@ -124,7 +128,11 @@ impl Summary {
             Self::Digest(summary) => digest(summary),
             Self::StoreChecked(summary) => checked(summary),
             Self::StoreCopied(CopySummary { from, to, bytes }) => {
+                let (from, to) = (plain(from), plain(to));
                 format!("copied {from} to {to}: {bytes} bytes\n")
+            }
+            Self::StoreCreated(CreatedSummary { store }) => {
+                format!("{} is an empty store now\n", plain(store))
             }
         }
     }
@@ -142,6 +150,7 @@ fn initialised(summary: &InitSummary) -> String {
         listen,
         keys,
     } = summary;
+    let [id, name, home, listen, keys] = [id, name, home, listen, keys].map(|text| plain(text));
     format!(
         "{name} is set up in {home}\n\n  id      {id}\n  listen  {listen}\n\n\
          Back up {keys} now, to a place that only you can read. Whoever has this file can speak for {name};\n\
@@ -162,6 +171,7 @@ fn status(summary: &StatusSummary) -> String {
         logs,
         peers,
     } = summary;
+    let [id, name, home, listen] = [id, name, home, listen].map(|text| plain(text));
     let daemon = if *serving {
         "listening on"
     } else {
@@ -217,6 +227,7 @@ fn peer_added(peer: &PeerItem) -> String {
         some => list(some),
     };
     let (send, receive) = (way(send), way(receive));
+    let [id, name, send, receive] = [id, name, &send, &receive].map(|text| plain(text));
     format!("{name} {id} is a peer: it is sent {send}, and {receive} is received from it\n")
 }
 
@@ -242,8 +253,12 @@ fn verified(summary: &VerifySummary) -> String {
         logs,
         facts,
         fact,
+        proven,
         findings,
     } = summary;
+    if let Some(proven) = proven {
+        return proven.text();
+    }
     if let Some(fact) = fact {
         let FactItem {
             id,
@@ -252,6 +267,8 @@ fn verified(summary: &VerifySummary) -> String {
             resource,
             ..
         } = fact;
+        let [id, resource, fact_type, origin] =
+            [id, resource, fact_type, origin].map(|text| plain(text));
         return format!(
             "{resource} is as its origin signed it\n  id      {id}\n  type    {fact_type}\n  origin  {origin}\n"
         );
@@ -259,10 +276,7 @@ fn verified(summary: &VerifySummary) -> String {
     if findings.is_empty() {
         return format!("{facts} facts in {logs} logs are as their origins signed them\n");
     }
-    findings
-        .iter()
-        .map(|finding| format!("{finding}\n"))
-        .collect()
+    lines(findings)
 }
 
 fn synced(summary: &SyncSummary) -> String {
@@ -273,12 +287,17 @@ fn synced(summary: &SyncSummary) -> String {
         bytes_received,
         round_trips,
         duration_ms,
+        problems,
         ..
     } = summary;
-    format!(
+    let text = format!(
         "{facts_sent} facts sent, {facts_received} received; {bytes_sent} bytes sent, {bytes_received} received, \
          {round_trips} round trips, {duration_ms:.1} ms\n"
-    )
+    );
+    match problems.len() {
+        0 => text,
+        count => format!("{text}{count} logs were not brought up to date\n"),
+    }
 }
 
 fn digest(summary: &DigestSummary) -> String {
@@ -302,7 +321,11 @@ fn digest(summary: &DigestSummary) -> String {
         "HELD",
         "HELD DIGEST",
     ];
-    format!("{}digest {}\n", table(Some(&header), rows), summary.digest)
+    format!(
+        "{}digest {}\n",
+        table(Some(&header), rows),
+        plain(&summary.digest)
+    )
 }
 
 fn checked(summary: &CheckSummary) -> String {
@@ -316,11 +339,14 @@ fn checked(summary: &CheckSummary) -> String {
     if *finding_count == 0 {
         return format!("{rows} facts in {segments} segments are sound\n");
     }
-    let lines: String = findings
+    format!("{}{finding_count} findings\n", lines(findings))
+}
+
+fn lines(findings: &[String]) -> String {
+    findings
         .iter()
-        .map(|finding| format!("{finding}\n"))
-        .collect();
-    format!("{lines}{finding_count} findings\n")
+        .map(|finding| format!("{}\n", plain(finding)))
+        .collect()
 }
 
 fn list(words: &[String]) -> String {
@@ -338,8 +364,12 @@ fn short(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{DigestLog, ImportedItem, MovedItem, StatusLog, StatusPeer};
+    use crate::protocol::{
+        CheckpointItem, DigestLog, ImportedItem, MovedItem, ProblemKind, ProvenSummary, StatusLog,
+        StatusPeer, SyncProblem,
+    };
     use insta::assert_snapshot;
+    use serde_json::Value;
 
     fn id(digit: &str) -> String {
         digit.repeat(64)
@@ -403,6 +433,14 @@ mod tests {
             mtu_probe_bytes: 50,
             round_trips: 2,
             duration_ms: 1.5,
+            problems: vec![SyncProblem {
+                origin: id("a"),
+                origin_name: Some("a".into()),
+                compartment: Some("public".into()),
+                lane: "1".repeat(32),
+                kind: ProblemKind::Forked,
+                message: "m".into(),
+            }],
         })
     }
 
@@ -452,7 +490,7 @@ mod tests {
             skipped: 1,
         };
         assert_snapshot!(json(&Summary::Imported(import)), @r#"{"lines":4,"added":2,"known":1,"skipped":1}"#);
-        assert_snapshot!(json(&moved()), @r#"{"facts_sent":3,"facts_received":1,"bytes_sent":500,"bytes_received":100,"mtu_probe_bytes":50,"round_trips":2,"duration_ms":1.5}"#);
+        assert_snapshot!(json(&moved()), @r#"{"facts_sent":3,"facts_received":1,"bytes_sent":500,"bytes_received":100,"mtu_probe_bytes":50,"round_trips":2,"duration_ms":1.5,"problems":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","kind":"forked","message":"m"}]}"#);
         let digest = DigestSummary {
             logs: vec![log()],
             digest: "d".into(),
@@ -472,6 +510,8 @@ mod tests {
             bytes: 9,
         };
         assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9}"#);
+        let created = CreatedSummary { store: "s".into() };
+        assert_snapshot!(json(&Summary::StoreCreated(created)), @r#"{"store":"s"}"#);
     }
 
     #[test]
@@ -489,8 +529,170 @@ mod tests {
         PEER  ID            CONNECTED
         b     bbbbbbbbbbbb  127.0.0.1:4772
         ");
-        assert_snapshot!(moved().text(), @"3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms");
+        assert_snapshot!(moved().text(), @r"
+        3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms
+        1 logs were not brought up to date
+        ");
         let added = Summary::PeerAdded(peer()).text();
         assert_snapshot!(added, @"b bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb is a peer: it is sent public, and nothing is received from it");
+    }
+
+    /// Text as somebody might put it into a fact to write on the terminals of others.
+    const HOSTILE: &str = "\u{1b}[31m\r\n\u{9b}2J\u{202e}\u{7f}";
+
+    /// One of each result, with what others have a say in.
+    fn every_summary() -> Vec<Summary> {
+        let (fact, text) = (crate::tests::shown(), || "x".to_owned());
+        let item = FactItem {
+            id: id("a"),
+            origin: text(),
+            fact_type: text(),
+            resource: text(),
+            aspect: text(),
+            valid_from: text(),
+            valid_until: Some(text()),
+            compartment: text(),
+        };
+        let verified = |fact, proven, findings| {
+            Summary::Verified(VerifySummary {
+                logs: 1,
+                facts: 1,
+                fact,
+                proven,
+                findings,
+            })
+        };
+        let proven = ProvenSummary {
+            fact: fact.clone(),
+            checkpoint: CheckpointItem {
+                size: 1,
+                root: text(),
+                signed: text(),
+                epoch: 0,
+            },
+        };
+        vec![
+            Summary::List,
+            Summary::Nothing,
+            Summary::Initialised(InitSummary {
+                id: text(),
+                name: text(),
+                home: text(),
+                listen: text(),
+                keys: text(),
+            }),
+            Summary::Ready(ReadySummary {
+                id: text(),
+                name: text(),
+                listening: text(),
+            }),
+            home(),
+            Summary::PeerAdded(peer()),
+            Summary::PeerRemoved(peer()),
+            Summary::Imported(ImportSummary {
+                lines: 1,
+                added: 1,
+                known: 1,
+                skipped: 1,
+            }),
+            Summary::Fact(Box::new(fact)),
+            verified(Some(item), None, Vec::new()),
+            verified(None, Some(Box::new(proven)), Vec::new()),
+            verified(None, None, vec![text(), text()]),
+            moved(),
+            Summary::Digest(DigestSummary {
+                logs: vec![log()],
+                digest: text(),
+            }),
+            Summary::StoreChecked(CheckSummary {
+                rows: 1,
+                withheld: 0,
+                segments: 1,
+                findings: vec![text()],
+                finding_count: 1,
+            }),
+            Summary::StoreCopied(CopySummary {
+                from: text(),
+                to: text(),
+                bytes: 1,
+            }),
+            Summary::StoreCreated(CreatedSummary { store: text() }),
+        ]
+    }
+
+    /// The kinds of results: a new one does not compile before it has a number here, and a sample above.
+    fn kind(summary: &Summary) -> usize {
+        match summary {
+            Summary::List => 0,
+            Summary::Nothing => 1,
+            Summary::Initialised(_) => 2,
+            Summary::Ready(_) => 3,
+            Summary::Status(_) => 4,
+            Summary::PeerAdded(_) => 5,
+            Summary::PeerRemoved(_) => 6,
+            Summary::Imported(_) => 7,
+            Summary::Fact(_) => 8,
+            Summary::Verified(_) => 9,
+            Summary::Synced(_) => 10,
+            Summary::Digest(_) => 11,
+            Summary::StoreChecked(_) => 12,
+            Summary::StoreCopied(_) => 13,
+            Summary::StoreCreated(_) => 14,
+        }
+    }
+
+    /// The same with every text made hostile, and the names of fields.
+    fn hostile<T: Serialize + serde::de::DeserializeOwned>(of: &T) -> T {
+        fn spoil(value: &mut Value, is_content: bool) {
+            match value {
+                Value::String(text) => text.push_str(HOSTILE),
+                Value::Array(items) => items.iter_mut().for_each(|item| spoil(item, is_content)),
+                Value::Object(members) => {
+                    for (name, mut member) in std::mem::take(members) {
+                        if name != "kind" {
+                            spoil(&mut member, is_content || name == "content");
+                        }
+                        let name = if is_content { name + HOSTILE } else { name };
+                        members.insert(name, member);
+                    }
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        let mut value = serde_json::to_value(of).unwrap();
+        // A variant without fields is its name.
+        if !value.is_string() {
+            spoil(&mut value, false);
+        }
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn nothing_that_others_say_has_power_over_a_terminal() {
+        let summaries = every_summary();
+        let kinds: std::collections::BTreeSet<_> = summaries.iter().map(kind).collect();
+        assert!(kinds.into_iter().eq(0..15), "a result without a sample");
+        let is_harmless = |text: &str| plain(&text.replace('\n', "")) == text.replace('\n', "");
+        for summary in summaries {
+            let (text, spoilt) = (summary.text(), hostile(&summary).text());
+            assert!(is_harmless(&spoilt), "{spoilt:?}");
+            assert_eq!(spoilt.lines().count(), text.lines().count(), "{spoilt:?}");
+            let has_text = !matches!(
+                summary,
+                Summary::List | Summary::Nothing | Summary::Imported(_) | Summary::Synced(_)
+            );
+            assert_eq!(spoilt.contains("\\u{1b}"), has_text, "{spoilt:?}");
+        }
+        let fact = match &every_summary()[9] {
+            Summary::Verified(VerifySummary {
+                fact: Some(fact), ..
+            }) => fact.clone(),
+            other => panic!("no fact in {other:?}"),
+        };
+        for item in [Item::Peer(peer()), Item::Fact(fact)] {
+            let spoilt = table(Some(item.headers()), [hostile(&item).cells()]);
+            assert!(is_harmless(&spoilt), "{spoilt:?}");
+            assert_eq!(spoilt.lines().count(), 2, "{spoilt:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
 use causality_fact::Entry;
+use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
 use causality_store::BATCH_BYTES_MAX;
@@ -49,6 +50,10 @@ use crate::connection::DONE_CODE;
 use crate::connection::Streams;
 use crate::connection::VIOLATION_CODE;
 use crate::error::NodeError;
+use crate::error::goodbye;
+use crate::problem::LogProblem;
+use crate::problem::Problem;
+use crate::state::owner_of;
 use crate::state::read_state;
 
 /// How many commands and messages wait for the engine.
@@ -77,7 +82,7 @@ pub(crate) enum Command {
     },
     StartRound {
         session: SessionId,
-        answer: Answer<RoundReport, RoundFailure>,
+        answer: Answer<CaughtUp, RoundFailure>,
     },
     EndSession {
         session: SessionId,
@@ -101,6 +106,13 @@ pub(crate) struct View<'a> {
 
 /// Where an answer goes.
 pub(crate) type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+/// What a round did, and which logs it did not bring up to date.
+#[derive(Debug)]
+pub(crate) struct CaughtUp {
+    pub(crate) report: RoundReport,
+    pub(crate) problems: Vec<LogProblem>,
+}
 
 /// Why an append was not made.
 #[derive(Debug)]
@@ -131,7 +143,14 @@ pub(crate) struct OpenSession {
     pub(crate) dialer: DomainId,
     pub(crate) connection: Arc<dyn Connection>,
     streams: Streams,
-    rounds: Vec<RequestId>,
+    /// What was met with this peer, and stands.
+    problems: BTreeMap<LogId, LogProblem>,
+}
+
+/// Who waits for the end of a round.
+struct OpenRound {
+    session: SessionId,
+    answer: Answer<CaughtUp, RoundFailure>,
 }
 
 impl Sessions {
@@ -141,6 +160,12 @@ impl Sessions {
             .iter()
             .find(|(_, open)| open.peer == peer)
             .map(|(id, open)| (*id, open))
+    }
+
+    /// The problems of the session with a peer, if one is open.
+    fn problems_with(&mut self, peer: DomainId) -> Option<&mut BTreeMap<LogId, LogProblem>> {
+        let open = self.open.values_mut().find(|open| open.peer == peer);
+        open.map(|open| &mut open.problems)
     }
 
     /// UDP payload bytes sent and received since the node started.
@@ -180,7 +205,7 @@ pub(crate) struct Driver {
     sessions: Sessions,
     sessions_max: usize,
     appends: BTreeMap<RequestId, Answer<Vec<Appended>, AppendFailure>>,
-    rounds: BTreeMap<RequestId, Answer<RoundReport, RoundFailure>>,
+    rounds: BTreeMap<RequestId, OpenRound>,
     next_request: u64,
     unwritten: VecDeque<(Ticket, Batch)>,
     unwritten_bytes: usize,
@@ -188,6 +213,8 @@ pub(crate) struct Driver {
     writing: JoinSet<(u64, Vec<Ticket>, Result<(), StoreError>)>,
     loading: JoinSet<(u64, Ticket, Result<Loaded, StoreError>)>,
     generation: u64,
+    /// Sessions that have ended here, until their peers have heard of it.
+    parting: JoinSet<()>,
 }
 
 impl Driver {
@@ -217,6 +244,7 @@ impl Driver {
             writing: JoinSet::new(),
             loading: JoinSet::new(),
             generation: 0,
+            parting: JoinSet::new(),
         })
     }
 
@@ -236,6 +264,7 @@ impl Driver {
                         self.handle(Input::Loaded { ticket, result });
                     }
                 }
+                Some(_) = self.parting.join_next() => {}
                 Some(input) = inputs.recv() => self.handle(input),
                 command = commands.recv(), if has_room => match command {
                     Some(Command::Stop(stopped)) => {
@@ -285,17 +314,7 @@ impl Driver {
                 self.grants.insert(peer, grants.clone());
                 self.handle(Input::Grants { peer, grants });
             }
-            Command::StartRound { session, answer } => {
-                let Some(open) = self.sessions.open.get_mut(&session) else {
-                    let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
-                    return;
-                };
-                let request = RequestId(self.next_request);
-                self.next_request += 1;
-                open.rounds.push(request);
-                self.rounds.insert(request, answer);
-                self.handle(Input::StartRound { session, request });
-            }
+            Command::StartRound { session, answer } => self.start_round(session, answer),
             Command::EndSession { session } => self.handle(Input::EndSession { session }),
             Command::EndPeer { peer } => {
                 while let Some((session, _)) = self.sessions.with(peer) {
@@ -314,6 +333,19 @@ impl Driver {
             // Taken out by the loop.
             Command::Stop(stopped) => drop(stopped.send(())),
         }
+    }
+
+    fn start_round(&mut self, session: SessionId, answer: Answer<CaughtUp, RoundFailure>) {
+        let Some(open) = self.sessions.open.get_mut(&session) else {
+            let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
+            return;
+        };
+        if self.rounds.values().all(|round| round.session != session) {
+            open.problems.retain(|_, met| !met.problem.may_pass());
+        }
+        let request = self.request();
+        self.rounds.insert(request, OpenRound { session, answer });
+        self.handle(Input::StartRound { session, request });
     }
 
     /// Takes a session, unless there is one with this peer that stays. Both sides keep the same one of two: that which
@@ -347,7 +379,7 @@ impl Driver {
             dialer,
             connection,
             streams,
-            rounds: Vec::new(),
+            problems: BTreeMap::new(),
         };
         self.sessions.open.insert(session, open);
         self.handle(Input::Connected(connected));
@@ -399,69 +431,77 @@ impl Driver {
                 }
             }
             Event::CaughtUp { request, report } => {
-                if let Some(answer) = self.rounds.remove(&request) {
-                    let _ = answer.send(Ok(report));
+                if let Some(OpenRound { session, answer }) = self.rounds.remove(&request) {
+                    let open = self.sessions.open.get(&session);
+                    let problems = open.map(|open| open.problems.values().cloned().collect());
+                    let problems = problems.unwrap_or_default();
+                    let _ = answer.send(Ok(CaughtUp { report, problems }));
                 }
             }
-            Event::Ended { session, error } => {
-                let error = error.unwrap_or(SyncError::Closed);
-                if matches!(error, SyncError::Closed | SyncError::Goodbye(_)) {
-                    tracing::info!(?session, %error, "a session ended");
-                } else {
-                    tracing::warn!(?session, %error, "a session was ended");
-                }
-                if let Some(open) = self.sessions.take(session) {
-                    open.connection.close(DONE_CODE, "the session is over");
-                    for request in open.rounds {
-                        if let Some(answer) = self.rounds.remove(&request) {
-                            let _ = answer.send(Err(RoundFailure::Ended(error.clone())));
-                        }
-                    }
-                }
-            }
-            Event::Forked { log, peer } => tracing::error!(%log, %peer, "the log is forked"),
-            Event::Refused { log, peer, error } => {
-                tracing::warn!(%log, %peer, %error, "the log is not taken from the peer");
-            }
+            Event::Ended { session, error } => self.ended(session, error),
             Event::Declined { log, peer, reason } => {
-                tracing::warn!(%log, %peer, ?reason, "the peer does not take the log");
+                self.problem(log, peer, Problem::Declined(reason));
             }
-            Event::TooFarBehind { log, peer } => {
-                tracing::error!(%log, %peer, "the peer lacks more of the log than can be announced");
+            Event::Forked { log, peer } => self.problem(log, peer, Problem::Forked),
+            Event::LaneAhead { log, peer } => self.problem(log, peer, Problem::LaneAhead),
+            Event::Refused { log, peer, error } => {
+                self.problem(log, peer, Problem::Refused(error));
             }
-            Event::LaneAhead { log, peer } => {
-                tracing::error!(%log, %peer, "the peer holds more of this domain's own lane than this store");
-            }
+            Event::TooFarBehind { log, peer } => self.problem(log, peer, Problem::TooFarBehind),
             Event::Grown { log, size } => tracing::debug!(%log, size, "a log has grown"),
             _ => {}
         }
     }
 
+    fn ended(&mut self, session: SessionId, error: Option<SyncError>) {
+        // Without an error it was this side that needed the session no more.
+        let error = error.unwrap_or(SyncError::Goodbye(GoodbyeReason::Done));
+        match &error {
+            SyncError::Closed => {
+                tracing::info!(?session, "a session ended: its connection is gone")
+            }
+            SyncError::Goodbye(reason) => {
+                tracing::info!(?session, "a session ended: {}", goodbye(*reason));
+            }
+            error => tracing::warn!(?session, %error, "a session was ended"),
+        }
+        if let Some(open) = self.sessions.take(session) {
+            open.connection.close(DONE_CODE, "the session is over");
+        }
+        let is_of = |_: &RequestId, round: &mut OpenRound| round.session == session;
+        for (_, round) in self.rounds.extract_if(.., is_of) {
+            let _ = round.answer.send(Err(RoundFailure::Ended(error.clone())));
+        }
+    }
+
+    fn problem(&mut self, log: LogId, peer: DomainId, problem: Problem) {
+        tracing::warn!(%log, %peer, %problem, "a log cannot be brought up to date with a peer");
+        let compartment = self.engine.compartment_name(log.compartment);
+        let met = LogProblem {
+            log,
+            compartment: compartment.map(str::to_owned),
+            problem,
+        };
+        if let Some(problems) = self.sessions.problems_with(peer) {
+            problems.insert(log, met);
+        }
+    }
+
     /// Says goodbye, lets what was sent before arrive, then closes.
     fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
-        let Some(open) = self.sessions.take(session) else {
+        let Some(OpenSession {
+            streams,
+            connection,
+            ..
+        }) = self.sessions.take(session)
+        else {
             return;
         };
         let goodbye = SyncMessage::Goodbye(Goodbye { reason });
-        open.streams
-            .send(causality_sync::StreamNumber::CONTROL, goodbye);
-        for request in open.rounds {
-            if let Some(answer) = self.rounds.remove(&request) {
-                let _ = answer.send(Err(RoundFailure::Ended(SyncError::Goodbye(reason))));
-            }
-        }
-        let OpenSession {
-            connection,
-            streams,
-            ..
-        } = {
-            OpenSession {
-                rounds: Vec::new(),
-                ..open
-            }
-        };
+        streams.send(causality_sync::StreamNumber::CONTROL, goodbye);
+        // Without it the streams end behind what was queued.
         drop(streams);
-        tokio::spawn(async move {
+        self.parting.spawn(async move {
             let _ = tokio::time::timeout(GOODBYE_PATIENCE, connection.closed()).await;
             connection.close(DONE_CODE, "the session is over");
         });
@@ -519,8 +559,8 @@ impl Driver {
         for (_, answer) in std::mem::take(&mut self.appends) {
             let _ = answer.send(Err(AppendFailure::Store(error.clone())));
         }
-        for (_, answer) in std::mem::take(&mut self.rounds) {
-            let _ = answer.send(Err(RoundFailure::Store(error.clone())));
+        for (_, round) in std::mem::take(&mut self.rounds) {
+            let _ = round.answer.send(Err(RoundFailure::Store(error.clone())));
         }
         let sessions: Vec<_> = self.sessions.open.keys().copied().collect();
         for session in sessions {
@@ -541,7 +581,7 @@ impl Driver {
         }
     }
 
-    /// Finishes what is being written and says goodbye to everybody.
+    /// Finishes what is being written, says goodbye to everybody, and lets it arrive.
     async fn stop(&mut self) {
         loop {
             self.write_next();
@@ -559,6 +599,7 @@ impl Driver {
         for session in sessions {
             self.close(session, GoodbyeReason::Shutdown);
         }
+        while self.parting.join_next().await.is_some() {}
     }
 
     fn request(&mut self) -> RequestId {
@@ -573,7 +614,11 @@ async fn engine(
     keys: &Arc<DomainKeys>,
     entropy: &dyn Entropy,
 ) -> Result<Engine, NodeError> {
-    let restored = Restored::from_store(read_state(store).await?)?;
+    let state = read_state(store).await?;
+    if let Some(found) = owner_of(&state)?.filter(|found| *found != keys.domain()) {
+        return Err(NodeError::OtherDomain { found });
+    }
+    let restored = Restored::from_store(state)?;
     Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
 }
 

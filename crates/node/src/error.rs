@@ -8,6 +8,7 @@ use causality_sync::AppendError;
 use causality_sync::RestoreError;
 use causality_sync::SyncError;
 use causality_transport::TransportError;
+use causality_wire::GoodbyeReason;
 use thiserror::Error;
 
 /// Why a request to a node failed.
@@ -46,7 +47,7 @@ pub enum NodeError {
         error: HelloError,
     },
     /// The peer cannot be reached.
-    #[error("{peer} cannot be reached at {address}: {error}")]
+    #[error("{peer} cannot be reached at {address}: {}", reason(.error))]
     Unreachable {
         /// Its name here.
         peer: String,
@@ -60,6 +61,14 @@ pub enum NodeError {
     TimedOut {
         /// Its name here.
         peer: String,
+    },
+    /// The peer ended the session before the request was answered, and says why.
+    #[error("{peer} ended the session: {}", goodbye(*.reason))]
+    Goodbye {
+        /// Its name here.
+        peer: String,
+        /// The reason that it gave.
+        reason: GoodbyeReason,
     },
     /// The session ended before the request was answered.
     #[error("the session with {peer} ended: {error}")]
@@ -75,6 +84,12 @@ pub enum NodeError {
     /// The store's tables are damaged.
     #[error("the store is damaged: {0}")]
     Damaged(#[from] RestoreError),
+    /// The store is another domain's: it writes that domain's logs.
+    #[error("the store belongs to domain {found}")]
+    OtherDomain {
+        /// Whose it is.
+        found: DomainId,
+    },
     /// A fact is not what its origin signed.
     #[error("{0}")]
     Integrity(String),
@@ -87,4 +102,24 @@ pub enum NodeError {
     /// The node was shut down.
     #[error("the node has stopped")]
     Stopped,
+}
+
+/// What the reason of a goodbye means to the side that hears it.
+pub(crate) fn goodbye(reason: GoodbyeReason) -> &'static str {
+    match reason {
+        GoodbyeReason::Done => "it is needed no more",
+        GoodbyeReason::Failed => "the other side could not go on, for instance for a full disk",
+        GoodbyeReason::Overloaded => "the other side has no room for it now",
+        GoodbyeReason::Shutdown => "the other side stops",
+        GoodbyeReason::UnknownPeer => "the other side does not know this domain",
+        GoodbyeReason::Violation => "the other side says that this one broke the protocol",
+    }
+}
+
+/// Why a connection failed, without the address, which is said already.
+fn reason(error: &TransportError) -> String {
+    match error {
+        TransportError::Unreachable { reason, .. } => reason.clone(),
+        error => error.to_string(),
+    }
 }

@@ -44,6 +44,7 @@ mod synchronizer;
 
 mod connection;
 mod driver;
+mod problem;
 mod state;
 
 mod clock;
@@ -51,13 +52,16 @@ mod config;
 mod error;
 
 pub use causality_sync::{
-    AppendError, AppendOutcome, Appended, Direction, Draft, DraftError, ReadContext, Reference,
-    Supersedes,
+    AppendError, AppendOutcome, Appended, Direction, Draft, DraftError, LogError, ReadContext,
+    Reference, Supersedes,
 };
+pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use config::{Limits, NodeConfig, PeerConfig};
 pub use error::NodeError;
 pub use messenger::CrossDomainMessenger;
 pub use node::{Node, Status};
+pub use problem::{LogProblem, Problem};
 pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
+pub use state::store_owner;
 pub use synchronizer::{FactSynchronizer, SyncReport};

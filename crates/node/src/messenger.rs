@@ -9,7 +9,9 @@ use causality_sync::SessionId;
 use causality_sync::Side;
 use causality_transport::Connection;
 use causality_transport::CrossDomainTransport;
+use causality_transport::DROPPED_CODE;
 use causality_transport::TransportError;
+use causality_wire::GoodbyeReason;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::config::Limits;
 use crate::config::PeerConfig;
 use crate::connection;
 use crate::connection::ConnectError;
+use crate::connection::DONE_CODE;
 use crate::connection::Greeted;
 use crate::connection::UNKNOWN_PEER_CODE;
 use crate::connection::VIOLATION_CODE;
@@ -291,15 +294,54 @@ fn dial_error(peer: &PeerConfig, address: &str, error: ConnectError) -> NodeErro
 /// What the end of a connection says about the peer.
 pub(crate) fn closed_error(peer: &PeerConfig, address: &str, error: TransportError) -> NodeError {
     let name = peer.name.clone();
-    match error {
-        TransportError::ClosedByPeer {
-            code: UNKNOWN_PEER_CODE,
-            ..
-        } => NodeError::UnknownToPeer { peer: name },
-        error => NodeError::Unreachable {
-            peer: name,
-            address: address.to_owned(),
-            error,
-        },
+    let code = match error {
+        TransportError::ClosedByPeer { code, .. } => Some(code),
+        _ => None,
+    };
+    let reason = match code {
+        Some(UNKNOWN_PEER_CODE) => return NodeError::UnknownToPeer { peer: name },
+        Some(VIOLATION_CODE) => GoodbyeReason::Violation,
+        Some(DONE_CODE) => GoodbyeReason::Done,
+        Some(DROPPED_CODE) => GoodbyeReason::Shutdown,
+        _ => {
+            return NodeError::Unreachable {
+                peer: name,
+                address: address.to_owned(),
+                error,
+            };
+        }
+    };
+    NodeError::Goodbye { peer: name, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_closes_a_connection_was_reached_and_said_why() {
+        let peer = PeerConfig {
+            domain: DomainId::new([1; 32]),
+            name: "b".into(),
+            addresses: Vec::new(),
+            send: Vec::new(),
+            receive: Vec::new(),
+        };
+        let closed = |code| {
+            let reason = String::new();
+            let error = TransportError::ClosedByPeer { code, reason };
+            closed_error(&peer, "a:1", error).to_string()
+        };
+        for (code, said) in [
+            (UNKNOWN_PEER_CODE, "b does not know this domain"),
+            (VIOLATION_CODE, "this one broke the protocol"),
+            (DONE_CODE, "it is needed no more"),
+            (DROPPED_CODE, "the other side stops"),
+            (99, "b cannot be reached at a:1"),
+        ] {
+            assert!(closed(code).contains(said), "{code}: {}", closed(code));
+        }
+        let silent = closed_error(&peer, "a:1", TransportError::TimedOut);
+        assert!(matches!(silent, NodeError::Unreachable { .. }), "{silent}");
     }
 }

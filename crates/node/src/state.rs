@@ -1,5 +1,11 @@
 //! Reads from a store what an engine starts from.
 
+use causality_fact::CompartmentId;
+use causality_fact::DecodeError;
+use causality_fact::Decoder;
+use causality_fact::DomainId;
+use causality_fact::LaneId;
+use causality_fact::LogId;
 use causality_store::FactStore;
 use causality_store::RESTORED_KEY;
 use causality_store::SideKey;
@@ -12,8 +18,44 @@ use causality_sync::KEY_RECORDS;
 use causality_sync::LANES;
 use causality_sync::LOG_HEADS;
 use causality_sync::OPEN_ROOTS;
+use causality_sync::RestoreError;
 use causality_sync::StoreState;
 use causality_sync::TableRows;
+use std::collections::BTreeSet;
+
+use crate::error::NodeError;
+
+/// The domain whose store this is, known by the logs that the store writes; `None` if there are none.
+///
+/// # Errors
+///
+/// When the store cannot be read, or is damaged.
+pub async fn store_owner(store: &dyn FactStore) -> Result<Option<DomainId>, NodeError> {
+    let state = StoreState {
+        log_heads: table(store, LOG_HEADS).await?,
+        lanes: table(store, LANES).await?,
+        ..StoreState::default()
+    };
+    Ok(owner_of(&state)?)
+}
+
+/// The same of what was read. Ids of lanes are random, so a lane belongs to one log alone.
+pub(crate) fn owner_of(state: &StoreState) -> Result<Option<DomainId>, RestoreError> {
+    let wrong = |table| move |error| RestoreError::Row { table, error };
+    let lane = |(key, lane): &(Vec<u8>, Vec<u8>)| -> Result<_, DecodeError> {
+        let compartment = Decoder::exactly(key, CompartmentId::decode)?;
+        Ok((compartment, Decoder::exactly(lane, LaneId::decode)?))
+    };
+    let lanes: Result<BTreeSet<_>, _> = state.lanes.0.iter().map(lane).collect();
+    let lanes = lanes.map_err(wrong("lanes"))?;
+    for (key, _) in &state.log_heads.0 {
+        let log = Decoder::exactly(key, LogId::decode).map_err(wrong("log heads"))?;
+        if lanes.contains(&(log.compartment, log.lane)) {
+            return Ok(Some(log.origin));
+        }
+    }
+    Ok(None)
+}
 
 pub(crate) async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError> {
     let marker = SideKey {

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::config::Limits;
 use crate::config::PeerConfig;
+use crate::driver::CaughtUp;
 use crate::driver::Command;
 use crate::driver::Look;
 use crate::driver::RoundFailure;
@@ -24,6 +25,7 @@ use crate::error::NodeError;
 use crate::messenger::CrossDomainMessenger;
 use crate::messenger::Session;
 use crate::messenger::closed_error;
+use crate::problem::LogProblem;
 
 /// How often a sync whose session was given up for another one is tried.
 const TRIES: u32 = 3;
@@ -42,8 +44,8 @@ pub struct FactSynchronizer {
 }
 
 /// What a synchronisation did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "plain numbers")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "any values are legal")]
 pub struct SyncReport {
     /// Facts sent and confirmed as durable.
     pub facts_sent: u64,
@@ -59,6 +61,8 @@ pub struct SyncReport {
     pub round_trips: u32,
     /// How long it took, in microseconds.
     pub duration_us: u64,
+    /// The logs that were not brought up to date.
+    pub problems: Vec<LogProblem>,
 }
 
 impl FactSynchronizer {
@@ -99,8 +103,8 @@ impl FactSynchronizer {
             tries += 1;
             match self.sync_once(peer, direction, &mut progress).await {
                 // Of two sessions one goes: the other carries on.
-                Err(NodeError::Session {
-                    error: SyncError::Goodbye(GoodbyeReason::Done),
+                Err(NodeError::Goodbye {
+                    reason: GoodbyeReason::Done,
                     ..
                 }) if tries < TRIES => {}
                 outcome => return outcome,
@@ -158,8 +162,11 @@ impl FactSynchronizer {
                 }
             }
         };
-        let outcome = match result {
-            Ok(Ok(outcome)) => outcome,
+        let CaughtUp {
+            report: outcome,
+            problems,
+        } = match result {
+            Ok(Ok(caught_up)) => caught_up,
             Ok(Err(RoundFailure::Store(error))) => return Err(error.into()),
             Ok(Err(RoundFailure::Ended(error))) => {
                 return Err(self.ended(&config, &*session.connection, error).await);
@@ -185,6 +192,7 @@ impl FactSynchronizer {
             mtu_probe_bytes: probes,
             round_trips: outcome.round_trips,
             duration_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            problems,
         })
     }
 
@@ -228,8 +236,7 @@ impl FactSynchronizer {
     async fn round(
         &self,
         session: SessionId,
-    ) -> Result<oneshot::Receiver<Result<causality_sync::RoundReport, RoundFailure>>, NodeError>
-    {
+    ) -> Result<oneshot::Receiver<Result<CaughtUp, RoundFailure>>, NodeError> {
         let (answer, outcome) = oneshot::channel();
         let command = Command::StartRound { session, answer };
         self.commands
@@ -281,17 +288,16 @@ impl FactSynchronizer {
         error: SyncError,
     ) -> NodeError {
         let address = connection.remote_address();
-        if error != SyncError::Closed {
-            return NodeError::Session {
-                peer: peer.name.clone(),
-                error,
-            };
+        let name = peer.name.clone();
+        match error {
+            SyncError::Closed => {}
+            SyncError::Goodbye(reason) => return NodeError::Goodbye { peer: name, reason },
+            error => return NodeError::Session { peer: name, error },
         }
         match tokio::time::timeout(self.limits.hello, connection.closed()).await {
-            Ok(causality_transport::TransportError::Closed) | Err(_) => NodeError::Session {
-                peer: peer.name.clone(),
-                error,
-            },
+            Ok(causality_transport::TransportError::Closed) | Err(_) => {
+                NodeError::Session { peer: name, error }
+            }
             Ok(closed) => closed_error(peer, &address, closed),
         }
     }

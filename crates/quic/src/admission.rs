@@ -1,7 +1,7 @@
 //! Which newcomers are let in, and how many at once: strangers cost little until they have proven
 //! something.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use causality_transport::Side;
@@ -27,6 +27,8 @@ pub(crate) struct Admission {
     limits: QuicLimits,
     slots: Arc<Semaphore>,
     arrivals: mpsc::Sender<Arrival>,
+    /// What connections hold while the endpoint is there.
+    open: Weak<()>,
 }
 
 impl Admission {
@@ -35,6 +37,7 @@ impl Admission {
         endpoint: &Endpoint,
         runtime: &Arc<dyn Runtime>,
         limits: QuicLimits,
+        open: &Arc<()>,
     ) -> (Self, mpsc::Receiver<Arrival>) {
         let half_open_max = usize::try_from(limits.half_open_max).unwrap_or(Semaphore::MAX_PERMITS);
         let (arrivals, admitted) = mpsc::channel(half_open_max);
@@ -44,6 +47,7 @@ impl Admission {
             limits,
             slots: Arc::new(Semaphore::new(half_open_max)),
             arrivals,
+            open: Arc::downgrade(open),
         };
         (admission, admitted)
     }
@@ -71,13 +75,16 @@ impl Admission {
         }
         let arrivals = self.arrivals.clone();
         let deadline = Duration::from_millis(self.limits.handshake_deadline_ms);
-        let runtime = Arc::clone(&self.runtime);
+        let (runtime, open) = (Arc::clone(&self.runtime), Weak::clone(&self.open));
         self.runtime.spawn(Box::pin(async move {
             let Some(Ok(connection)) = within(&*runtime, deadline, incoming.into_future()).await
             else {
                 return;
             };
-            if let Ok(connection) = QuicConnection::new(connection, Side::Acceptor) {
+            let Some(open) = open.upgrade() else {
+                return;
+            };
+            if let Ok(connection) = QuicConnection::new(connection, Side::Acceptor, &open) {
                 // There is room: the channel has as many places as there are slots.
                 let _ = arrivals.try_send(Arrival {
                     connection,

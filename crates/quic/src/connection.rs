@@ -1,5 +1,6 @@
 //! One QUIC connection as the joint sees it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
@@ -27,10 +28,16 @@ pub(crate) struct QuicConnection {
     /// What the peer may open, for limits never fall.
     allowed_bi: AtomicU32,
     allowed_uni: AtomicU32,
+    /// Tells the endpoint that somebody holds this connection.
+    _open: Arc<()>,
 }
 
 impl QuicConnection {
-    pub(crate) fn new(connection: quinn::Connection, side: Side) -> Result<Self, TransportError> {
+    pub(crate) fn new(
+        connection: quinn::Connection,
+        side: Side,
+        open: &Arc<()>,
+    ) -> Result<Self, TransportError> {
         let peer_key = peer_key(&connection)?;
         let mut secret = Zeroizing::new([0; 32]);
         connection
@@ -47,6 +54,7 @@ impl QuicConnection {
             side,
             allowed_bi: AtomicU32::new(0),
             allowed_uni: AtomicU32::new(0),
+            _open: Arc::clone(open),
         })
     }
 }

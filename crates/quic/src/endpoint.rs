@@ -33,6 +33,8 @@ pub struct QuicTransport {
     dialler_transport: Arc<quinn::TransportConfig>,
     arrivals: Mutex<mpsc::Receiver<Arrival>>,
     closed: AtomicBool,
+    /// Held by this and by every connection that somebody holds.
+    open: Arc<()>,
 }
 
 impl QuicTransport {
@@ -86,7 +88,8 @@ impl QuicTransport {
             Arc::clone(&runtime),
         )
         .map_err(bind_failed)?;
-        let (admission, arrivals) = Admission::new(&endpoint, &runtime, limits);
+        let open = Arc::new(());
+        let (admission, arrivals) = Admission::new(&endpoint, &runtime, limits, &open);
         runtime.spawn(Box::pin(admission.run()));
         Ok(Self {
             endpoint,
@@ -98,6 +101,7 @@ impl QuicTransport {
             randomness,
             arrivals: Mutex::new(arrivals),
             closed: AtomicBool::new(false),
+            open,
         })
     }
 
@@ -188,7 +192,11 @@ impl CrossDomainTransport for QuicTransport {
             }
             Some(answered) => answered?,
         };
-        Ok(Box::new(QuicConnection::new(connection, Side::Dialler)?))
+        Ok(Box::new(QuicConnection::new(
+            connection,
+            Side::Dialler,
+            &self.open,
+        )?))
     }
 
     async fn accept(&self) -> Result<Box<dyn Connection>, TransportError> {
@@ -206,7 +214,14 @@ impl CrossDomainTransport for QuicTransport {
 
     async fn close(&self) {
         self.close_now();
-        self.endpoint.wait_idle().await;
+        // quinn would go on to answer stragglers for three probe timeouts, which is 3 s for an
+        // address that never answered; and a peer that has closed its side needs no answer at all.
+        let limit = if Arc::strong_count(&self.open) > 1 {
+            FAREWELL
+        } else {
+            LAST_WORDS
+        };
+        let _ = within(&*self.runtime, limit, self.endpoint.wait_idle()).await;
     }
 }
 
@@ -257,6 +272,13 @@ impl Attempts {
     }
 }
 
+/// How long an endpoint that had connections when it was closed still works, so that a peer that
+/// missed the end is told again.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long one without any still works: what is to be sent is sent at once.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+
 /// Addresses of one name that are dialled; further ones are left aside.
 pub const ADDRESSES_MAX: usize = 8;
 
@@ -291,6 +313,38 @@ mod tests {
         let (dialled, accepted) = tokio::join!(amber.first_to_answer(&addresses), basil.accept());
         assert_eq!(dialled.unwrap().remote_address(), basil.local_address);
         accepted.unwrap();
+    }
+
+    /// quinn keeps a closed connection for three probe timeouts, which are 3 s where nobody has answered yet: a program
+    /// that had given up on a silent peer took so much longer to end.
+    #[tokio::test]
+    async fn an_endpoint_that_dials_a_silent_address_is_closed_soon() {
+        let amber = endpoint(1).await;
+        let silence = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let attempt = amber.dial(silence.local_addr().unwrap()).unwrap();
+        let closed = tokio::time::timeout(Duration::from_secs(2), amber.close()).await;
+        assert_eq!(closed, Ok(()));
+        assert!(attempt.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn peers_hear_of_the_end_of_an_endpoint() {
+        let (amber, basil) = (endpoint(1).await, endpoint(2).await);
+        let address = basil.local_address();
+        let (dialled, accepted) = tokio::join!(amber.connect(&address), basil.accept());
+        let (_dialled, accepted) = (dialled.unwrap(), accepted.unwrap());
+        amber.close().await;
+        let heard = accepted.closed().await;
+        assert!(
+            matches!(
+                heard,
+                TransportError::ClosedByPeer {
+                    code: DROPPED_CODE,
+                    ..
+                }
+            ),
+            "{heard}"
+        );
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use super::input::{self, Random};
 use super::median;
 use crate::clock::Stopwatch;
 use crate::dress::grouped;
-use crate::program::{Home, Program, Synced, free_ports, lines, peak_memory_kib};
+use crate::program::{Home, Program, Synced, lines, peak_memory_kib};
 
 /// How the facts get into the first home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +50,8 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
         .prefix("causality-bench-")
         .tempdir()
         .context("cannot make a directory")?;
-    let ports = free_ports(2)?;
-    let sender = program.init(folder.path(), "sender", ports[0])?;
-    let receiver = program.init(folder.path(), "receiver", ports[1])?;
+    let sender = program.init(folder.path(), "sender")?;
+    let receiver = program.init(folder.path(), "receiver")?;
     let file = folder.path().join("facts.ndjson");
     let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
     let input_bytes = input::write(facts, &mut writer)?;

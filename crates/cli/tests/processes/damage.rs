@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Home, Random, exit, observation, observations};
+use crate::support::{Home, Random, exit, observation, observations, run_with, with_full_disk};
 
 const MARKER: &str = "81km WNW of Skagway, Alaska";
 
@@ -145,7 +145,6 @@ fn a_flipped_byte_of_a_key_file_is_noticed_and_no_secret_is_said() {
 fn a_full_disk_keeps_what_was_acknowledged() {
     let home = marked();
     let before = home.held();
-    // No file of the process may grow past this many blocks of 512 bytes; to the program it looks like a full disk.
     let blocks = std::fs::metadata(home.store()).unwrap().len() / 512 + 2048;
     let file = home.beside("large.ndjson");
     let large = |number: u64| {
@@ -155,18 +154,9 @@ fn a_full_disk_keeps_what_was_acknowledged() {
         )
     };
     std::fs::write(&file, (0..400).map(large).collect::<String>()).unwrap();
-    let mut command = std::process::Command::new("sh");
-    command.args([
-        "-c",
-        &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""),
-        "sh",
-    ]);
-    command
-        .arg(env!("CARGO_BIN_EXE_causality"))
-        .arg("--home")
-        .arg(home.dir());
-    command.args(["-o", "jsonl", "fact", "import"]).arg(&file);
-    let outcome = crate::support::run_with(command, b"");
+    let args = ["-o", "jsonl", "fact", "import", file.to_str().unwrap()];
+    let command = with_full_disk(blocks, &home.command(&args));
+    let outcome = run_with(command, b"");
     assert_eq!(outcome.code, exit::OTHER, "{}", outcome.err);
     let acknowledged = outcome
         .text()

@@ -15,4 +15,6 @@ mod local;
 mod network;
 mod proof;
 mod support;
+mod swapped;
 mod sync;
+mod trouble;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{
     Home, Outcome, Random, causality, exit, observation, observations, run_with, string,
@@ -10,12 +10,16 @@ use crate::support::{
 
 /// `fact verify --proof` where nothing has ever been set up.
 fn verify(file: &Path) -> Outcome {
+    verify_as("table", file)
+}
+
+fn verify_as(format: &str, file: &Path) -> Outcome {
     let nowhere = tempfile::tempdir().unwrap();
     let mut command = causality();
     command
         .arg("--home")
         .arg(nowhere.path().join("none"))
-        .args(["fact", "verify", "--proof"])
+        .args(["-o", format, "fact", "verify", "--proof"])
         .arg(file);
     let outcome = run_with(command, b"");
     assert!(
@@ -51,7 +55,34 @@ fn a_proof_passes_where_there_is_no_store() {
     std::fs::write(&file, &proof).unwrap();
     let outcome = verify(&file);
     assert_eq!(outcome.code, exit::OK, "{}", outcome.err);
-    assert!(outcome.text().contains("event/ak18247005"));
+    let shown = outcome.text();
+    for part in [
+        "event/ak18247005",
+        "mag: 2.3",
+        "Skagway",
+        "valid from",
+        "signed",
+        "root",
+    ] {
+        assert!(shown.contains(part), "no {part:?} in: {shown}");
+    }
+}
+
+#[test]
+fn a_proof_shows_what_it_has_proven_as_the_home_shows_it() {
+    let (home, proof) = proof();
+    let file = home.beside("proof");
+    std::fs::write(&file, &proof).unwrap();
+    let verified: Value = serde_json::from_str(&verify_as("json", &file).text()).unwrap();
+    let mut proven = verified["proven"].clone();
+    let digest = home.json(&["digest"]);
+    assert_eq!(proven["checkpoint"]["size"], digest["logs"][0]["size"]);
+    assert_eq!(proven["checkpoint"]["root"], digest["logs"][0]["root"]);
+    proven.as_object_mut().unwrap().remove("checkpoint");
+    let mut shown = home.json(&["fact", "show", &string(&proven, "id")]);
+    // What a domain is called is a matter of each home.
+    shown.as_object_mut().unwrap().remove("origin_name");
+    assert_eq!(proven, shown);
 }
 
 #[test]

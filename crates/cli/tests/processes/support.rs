@@ -222,9 +222,25 @@ impl Home {
         .concat());
     }
 
+    /// Another directory with the same files, as somebody makes it with `cp`.
+    pub(crate) fn copied(&self) -> Self {
+        let copy = Self::uninitialised(&self.name, Path::new("copy"), free_port());
+        std::fs::create_dir(&copy.dir).unwrap();
+        for (path, bytes) in self.files() {
+            std::fs::write(copy.dir.join(path.strip_prefix(&self.dir).unwrap()), bytes).unwrap();
+        }
+        copy
+    }
+
     /// Starts the daemon, and waits for the line that says that it is ready.
     pub(crate) fn serve(&self) -> Daemon {
-        let mut child = self.spawn(&["serve"], Stdio::null());
+        self.serve_by(self.command(&["serve"]))
+    }
+
+    /// The same by a command that ends in `serve` on this home.
+    pub(crate) fn serve_by(&self, mut command: Command) -> Daemon {
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = streams.stderr(Stdio::piped()).spawn().unwrap();
         let ready = lines(child.stdout.take().unwrap());
         if ready.recv_timeout(PATIENCE).is_err() {
             let _ = child.kill();
@@ -311,6 +327,18 @@ pub(crate) fn run_with(mut command: Command, input: &[u8]) -> Outcome {
     });
     assert!(!late, "{command:?} did not end");
     Outcome::of(output)
+}
+
+/// The same command where no file may grow past so many blocks of 512 bytes: to the program it looks like a full disk.
+pub(crate) fn with_full_disk(blocks: u64, command: &Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args([
+        "-c",
+        &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""),
+        "sh",
+    ]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited
 }
 
 /// A running daemon; killed if dropped.

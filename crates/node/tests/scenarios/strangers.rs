@@ -3,6 +3,7 @@
 use causality_node::Direction;
 use causality_node::NodeError;
 use causality_node::PeerConfig;
+use causality_node::store_owner;
 
 use crate::world::Network;
 use crate::world::append;
@@ -84,4 +85,22 @@ async fn a_peer_that_is_not_known_or_not_there_is_named() {
         let error = sync(&a).await;
         assert!(matches!(error, NodeError::Unreachable { .. }), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn the_store_of_another_domain_is_refused() {
+    let network = Network::all().into_iter().next().unwrap();
+    let mut amber = network.domain("amber", 1).await;
+    let basil = network.domain("basil", 2).await;
+    let b = basil.start(Vec::new()).await;
+    assert_eq!(store_owner(&*basil.store).await.unwrap(), None);
+    append(&b, "public", 3).await;
+    assert_eq!(store_owner(&*basil.store).await.unwrap(), Some(basil.id()));
+    b.shutdown().await;
+    amber.store = basil.store;
+    let error = amber.try_start(Vec::new()).await.unwrap_err();
+    assert!(
+        matches!(error, NodeError::OtherDomain { found } if found == basil.keys.domain()),
+        "{error:?}"
+    );
 }

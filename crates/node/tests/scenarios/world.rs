@@ -8,6 +8,7 @@ use causality_node::Entropy;
 use causality_node::Limits;
 use causality_node::Node;
 use causality_node::NodeConfig;
+use causality_node::NodeError;
 use causality_node::PeerConfig;
 use causality_node::SyncReport;
 use causality_node::SystemClock;
@@ -98,6 +99,10 @@ impl Domain {
 
     /// Starts a node over the domain's store that knows these peers.
     pub(crate) async fn start(&self, peers: Vec<PeerConfig>) -> Node {
+        self.try_start(peers).await.unwrap()
+    }
+
+    pub(crate) async fn try_start(&self, peers: Vec<PeerConfig>) -> Result<Node, NodeError> {
         Node::start(NodeConfig {
             keys: Arc::clone(&self.keys),
             store: Arc::clone(&self.store),
@@ -108,7 +113,6 @@ impl Domain {
             limits: Limits::STANDARD,
         })
         .await
-        .unwrap()
     }
 
     /// As a peer of others: `sends` and `receives` from their side.
