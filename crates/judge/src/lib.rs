@@ -27,6 +27,7 @@
 //! # Ok::<(), causality_judge::BadHistory>(())
 //! ```
 
+mod branches;
 mod codec;
 mod dump;
 mod findings;

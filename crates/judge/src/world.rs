@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
+use crate::branches::{Branches, Spot};
 use crate::dump::{Dump, HeldLog, HeldRow, Proofs};
 use crate::history::{Entry, Event, Header, Mode, Place, Scope, Seen};
 use crate::id::{DomainId, FactId, LogId};
@@ -14,7 +15,7 @@ use crate::{DecodeError, story};
 
 /// A node of the world, by the order in which they started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct NodeId(usize);
+pub(crate) struct NodeId(pub(crate) usize);
 
 /// A line of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -34,32 +35,6 @@ impl fmt::Display for Moment {
 pub(crate) struct Witness {
     pub(crate) node: NodeId,
     pub(crate) when: Moment,
-}
-
-/// Where two histories of a log differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Spot {
-    Position(u64),
-    Size(u64),
-}
-
-impl Spot {
-    /// How many positions one needs to have something to say about it.
-    fn size(self) -> u64 {
-        match self {
-            Self::Position(position) => position.saturating_add(1),
-            Self::Size(size) => size,
-        }
-    }
-}
-
-impl fmt::Display for Spot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Position(position) => write!(f, "position {position}"),
-            Self::Size(size) => write!(f, "size {size}"),
-        }
-    }
 }
 
 /// Two different things shown at one spot of a log, for the first time.
@@ -107,7 +82,7 @@ struct Node {
     requests: BTreeSet<u64>,
     open_requests: BTreeSet<u64>,
     meetings: BTreeSet<NodeId>,
-    restores: Vec<Restore>,
+    was_restored: bool,
     dump: Option<Dump>,
     is_over: bool,
     recent: VecDeque<(u64, String)>,
@@ -120,32 +95,6 @@ enum State {
     Running,
 }
 
-/// A backup that took the place of a store.
-#[derive(Debug)]
-struct Restore {
-    when: Moment,
-    sizes: BTreeMap<LogId, u64>,
-}
-
-#[derive(Debug, Default)]
-struct LogHistory {
-    ids: BTreeMap<u64, Shown>,
-    roots: BTreeMap<u64, Shown>,
-    /// Where the two differ that were shown: each of the things shown, with the last time that each node showed it.
-    contested: BTreeMap<Spot, BTreeMap<[u8; 32], BTreeMap<NodeId, Moment>>>,
-    /// Of each node, how many positions it has shown.
-    sizes: BTreeMap<NodeId, u64>,
-    writers: BTreeSet<NodeId>,
-    noticed: Option<Moment>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Shown {
-    value: [u8; 32],
-    first: Moment,
-    last: Witness,
-}
-
 /// The world as far as it was read.
 #[derive(Debug)]
 pub(crate) struct World {
@@ -153,7 +102,7 @@ pub(crate) struct World {
     pub(crate) now: Moment,
     nodes: Vec<Node>,
     by_name: BTreeMap<String, NodeId>,
-    logs: BTreeMap<LogId, LogHistory>,
+    logs: BTreeMap<LogId, Branches>,
     proofs: Proofs,
     is_healed: bool,
     has_ended: bool,
@@ -217,7 +166,7 @@ impl World {
 
     /// Whether a node that writes the log was restored.
     pub(crate) fn writer_was_restored(&self, log: &LogId) -> bool {
-        let restored = |node: &NodeId| !self.nodes[node.0].restores.is_empty();
+        let restored = |node: &NodeId| self.nodes[node.0].was_restored;
         let mut all = (0..self.nodes.len()).map(NodeId);
         all.any(|node| restored(&node) && self.writes(node, log))
     }
@@ -229,9 +178,7 @@ impl World {
     }
 
     pub(crate) fn is_split(&self, log: &LogId) -> bool {
-        self.logs
-            .get(log)
-            .is_some_and(|known| !known.contested.is_empty())
+        self.logs.get(log).is_some_and(Branches::is_split)
     }
 
     pub(crate) fn logs(&self) -> impl Iterator<Item = &LogId> {
@@ -240,32 +187,19 @@ impl World {
 
     /// How many positions of a log a node has shown, and still has.
     pub(crate) fn size_at(&self, node: NodeId, log: &LogId) -> u64 {
-        let known = self.logs.get(log).and_then(|known| known.sizes.get(&node));
-        known.copied().unwrap_or(0)
+        self.logs.get(log).map_or(0, |known| known.size_at(node))
     }
 
     /// When this was first shown at a place, by anybody.
     pub(crate) fn first_shown(&self, place: &Place, id: &FactId) -> Option<Moment> {
-        let shown = self.logs.get(&place.log)?.ids.get(&place.position)?;
-        (shown.value == id.0).then_some(shown.first)
+        let first = self.logs.get(&place.log)?.first_shown(place.position, id);
+        first.map(|first| first.when)
     }
 
-    /// Where two nodes have shown different histories of a log, which both still have.
+    /// Where two nodes that have not left have shown different histories of a log, which both still have.
     pub(crate) fn differ(&self, a: NodeId, b: NodeId, log: &LogId) -> Option<Spot> {
-        let contested = &self.logs.get(log)?.contested;
-        let value_of = |spot: Spot, node: NodeId| {
-            let sides = contested.get(&spot)?;
-            sides.iter().find_map(|(value, nodes)| {
-                let when = *nodes.get(&node)?;
-                self.still_has(Witness { node, when }, log, spot)
-                    .then_some(value)
-            })
-        };
-        let mut spots = contested.keys().copied();
-        spots.find(|spot| match (value_of(*spot, a), value_of(*spot, b)) {
-            (Some(a), Some(b)) => a != b,
-            _ => false,
-        })
+        let spot = self.logs.get(log)?.differ(a, b);
+        spot.filter(|_| !self.has_left(a) && !self.has_left(b))
     }
 
     /// The last events of some nodes, in order.
@@ -275,16 +209,6 @@ impl World {
         let lines: BTreeMap<_, _> = recent.map(|(line, text)| (line, text)).collect();
         let skipped = lines.len().saturating_sub(STORY_LINES_MAX);
         lines.into_values().skip(skipped).cloned().collect()
-    }
-
-    /// Whether no restore and no departure has taken it from the witness since.
-    fn still_has(&self, witness: Witness, log: &LogId, spot: Spot) -> bool {
-        let node = &self.nodes[witness.node.0];
-        let lost = |restore: &Restore| {
-            let size = restore.sizes.get(log).copied().unwrap_or(0);
-            restore.when > witness.when && size < spot.size()
-        };
-        node.state != State::Left && !node.restores.iter().any(lost)
     }
 }
 
@@ -368,7 +292,7 @@ impl World {
             requests: BTreeSet::new(),
             open_requests: BTreeSet::new(),
             meetings: BTreeSet::new(),
-            restores: Vec::new(),
+            was_restored: false,
             dump: None,
             is_over: false,
             recent: VecDeque::new(),
@@ -427,14 +351,11 @@ impl World {
             Event::Restarted {} => node.state = State::Running,
             Event::Left {} => node.state = State::Left,
             Event::Restored { logs, .. } => {
-                let sizes: BTreeMap<_, _> = logs.iter().map(|of| (of.log, of.size)).collect();
+                node.was_restored = true;
                 for (log, known) in &mut self.logs {
-                    let size = sizes.get(log).copied().unwrap_or(0);
-                    if let Some(known) = known.sizes.get_mut(&id) {
-                        *known = size;
-                    }
+                    let extent = logs.iter().find(|extent| extent.log == *log);
+                    known.set_back(id, extent.map_or(0, |extent| extent.size));
                 }
-                node.restores.push(Restore { when: now, sizes });
             }
             Event::Appended { request, .. } => {
                 if !node.requests.insert(*request) {
@@ -523,7 +444,7 @@ impl World {
                     "`rows` follow the `holds` of their log",
                 ))?;
                 let known = self.logs.entry(log).or_default();
-                rows = dump.extend(*from, stored, |size| known.roots.contains_key(&size))?;
+                rows = dump.extend(*from, stored, |size| known.is_root_said(size))?;
                 None
             }
             _ => dump.end(),
@@ -556,7 +477,7 @@ impl World {
         Ok(())
     }
 
-    /// Remembers what a node showed; tells the rules if it is the first that contradicts what others did.
+    /// Remembers what a node showed; tells the rules if it is the first of another history.
     fn shows(
         &mut self,
         node: NodeId,
@@ -566,49 +487,16 @@ impl World {
         seen: &mut Vec<Observation<'_>>,
     ) {
         let when = self.now;
-        let witness = Witness { node, when };
+        let second = Witness { node, when };
         let known = self.logs.entry(*log).or_default();
-        known.has(node, spot.size());
-        let (shown, at) = match spot {
-            Spot::Position(position) => (&mut known.ids, position),
-            Spot::Size(size) => (&mut known.roots, size),
-        };
-        let new = Shown {
-            value,
-            first: when,
-            last: witness,
-        };
-        let old = shown.entry(at).or_insert(new);
-        let before = *old;
-        if before.value == value {
-            old.last = witness;
-        }
-        let is_other = before.value != value;
-        let is_new = is_other && !known.contested.contains_key(&spot);
-        if is_new && known.contested.len() < CONTESTED_MAX {
-            let holder = BTreeMap::from([(before.last.node, before.last.when)]);
-            let sides = BTreeMap::from([(before.value, holder)]);
-            known.contested.insert(spot, sides);
+        if let Some(before) = known.show(spot, value, second) {
             seen.push(Observation::Split(Split {
                 log: *log,
                 spot,
                 values: [before.value, value],
-                witnesses: [before.last, witness],
+                witnesses: [before.first, second],
             }));
         }
-        if let Some(sides) = known.contested.get_mut(&spot) {
-            for holders in sides.values_mut() {
-                holders.remove(&node);
-            }
-            sides.entry(value).or_default().insert(node, when);
-        }
-    }
-}
-
-impl LogHistory {
-    fn has(&mut self, node: NodeId, size: u64) {
-        let known = self.sizes.entry(node).or_default();
-        *known = size.max(*known);
     }
 }
 
@@ -646,5 +534,3 @@ impl Node {
 const RECENT_LINES_MAX: usize = 16;
 /// How many lines a story has at most.
 const STORY_LINES_MAX: usize = 32;
-/// At how many spots of a log two histories are followed. A fork goes on to the end of both, so the first ones say all.
-const CONTESTED_MAX: usize = 64;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Rule;
+use crate::branches::Spot;
 use crate::findings::Findings;
 use crate::history::{Event, Mode};
 use crate::id::{CompartmentId, LogId};
-use crate::world::{NodeId, Observation, Spot, World};
+use crate::world::{NodeId, Observation, World};
 
 #[derive(Debug, Default)]
 pub(super) struct ForkIsNoticed {
