@@ -379,6 +379,25 @@ impl World {
     }
 }
 
+/// `a` was set back to 2 of its 4 facts, without a mark, and has met nobody since.
+pub(crate) fn set_back(mode: Mode) -> World {
+    let mut world = World::new(mode, &["a", "b", "c"]);
+    world.append("a");
+    world.append("a");
+    world.sync("a", "b");
+    let backup = world.backup("a");
+    world.append("a");
+    world.append("a");
+    world.sync("a", "b");
+    world.restore("a", &backup, false);
+    world
+}
+
+/// No rule is broken.
+pub(crate) fn clean() -> Vec<&'static str> {
+    Vec::new()
+}
+
 impl Held {
     fn empty() -> Self {
         Self {
