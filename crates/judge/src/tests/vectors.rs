@@ -148,6 +148,19 @@ fn a_partial_row_may_be_longer_than_a_whole_one() {
 }
 
 #[test]
+fn of_a_core_of_unknown_type_origin_and_type_have_to_be_there() {
+    let raw = |core: &[u8]| {
+        let length = u8::try_from(core.len()).unwrap();
+        let row = [&[2, length], core, &[0]].concat();
+        read_row(&DomainId([1; 32]), &row).map(|row| row.time)
+    };
+    let core = [&[0, 0, 0][..], &[2; 32], &[9]].concat();
+    assert_eq!(raw(&core), Ok(None));
+    assert_eq!(raw(&core[..35]), Err(DecodeError::Truncated));
+    assert_eq!(raw(&core[..34]), Err(DecodeError::Truncated));
+}
+
+#[test]
 fn key_logs_are_those_of_the_page() {
     let keys = vectors("keys.json");
     let records: Vec<_> = list(&keys, "records")
