@@ -3,9 +3,11 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use causality_judge::history::{Entry, Event, Mode};
-use causality_judge::{BadHistory, HistoryError, Judge, LINE_BYTES_MAX, LogId, TextError, judge};
+use causality_judge::{
+    BadHistory, HistoryError, Judge, KeyError, KeyLog, LINE_BYTES_MAX, LogId, TextError, judge,
+};
 
-use crate::world::World;
+use crate::world::{World, key_log};
 
 const HEADER: &str = r#"{"causality_history":0,"seed":1,"domains":1,"mode":"safety"}"#;
 const LIVENESS: &str = r#"{"causality_history":0,"seed":1,"domains":1,"mode":"liveness"}"#;
@@ -312,4 +314,12 @@ fn a_world_can_be_judged_while_it_runs() {
     }
     assert_eq!(judge.violations()[0].rule, "acknowledged_is_held");
     assert_eq!(judge.finish().unwrap_err(), HistoryError::CutOff);
+}
+
+#[test]
+fn a_key_log_has_at_most_1024_records() {
+    let records = key_log(1025);
+    let verify = |count: usize| KeyLog::verify(records[..count].iter().map(Vec::as_slice));
+    assert!(verify(1024).is_ok());
+    assert_eq!(verify(1025).err(), Some(KeyError::TooManyRecords));
 }

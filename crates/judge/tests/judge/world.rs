@@ -487,14 +487,15 @@ impl Domain {
 }
 
 fn record(
-    epoch: u8,
+    epoch: u64,
     previous: [u8; 32],
     key: &SigningKey,
     next: &SigningKey,
     before: Option<&SigningKey>,
 ) -> Vec<u8> {
     let public = |key: &SigningKey| key.verifying_key().to_bytes();
-    let mut bytes = vec![0, epoch];
+    let mut bytes = vec![0];
+    bytes.extend(uint(epoch));
     bytes.extend(previous);
     bytes.push(1);
     bytes.extend(public(key));
@@ -517,6 +518,32 @@ fn record(
 /// The body of a genesis record with one key.
 fn body(record: &[u8]) -> &[u8] {
     &record[..record.len() - 64]
+}
+
+/// A key log of so many records.
+pub(crate) fn key_log(records: u64) -> Vec<Vec<u8>> {
+    let key = |epoch: u64| {
+        let mut secret = [1; 32];
+        secret[..8].copy_from_slice(&epoch.to_le_bytes());
+        SigningKey::from_bytes(&secret)
+    };
+    let mut previous = [0; 32];
+    let mut log = Vec::new();
+    for epoch in 0..records {
+        let before = epoch.checked_sub(1).map(key);
+        let next = record(
+            epoch,
+            previous,
+            &key(epoch),
+            &key(epoch + 1),
+            before.as_ref(),
+        );
+        let signatures = if epoch == 0 { 64 } else { 64 + 16 + 64 };
+        let body = &next[..next.len() - signatures];
+        previous = tagged_hash("causality/0/key-record-id", body);
+        log.push(next);
+    }
+    log
 }
 
 /// A row of an observation: `n` is the number.
