@@ -30,6 +30,9 @@ const LEVELS: &[(&str, u8)] = &[
 /// Beside the levels: may depend on every crate, and no crate on it.
 const BESIDE: u8 = u8::MAX;
 
+/// Judges the others, so it shares no code with them, not even in a test.
+const ALONE: &str = "causality-judge";
+
 /// Outside crates that only some of ours may name, development dependencies included.
 const KEPT_TO: &[(&str, &[&str])] = &[
     (
@@ -179,6 +182,12 @@ fn check(packages: &[Package]) -> Vec<String> {
 
 /// A dependency on a crate of ours: strictly lower; tests may also pull a sibling.
 fn inside(name: &str, level: u8, dependency: &Dependency, below: u8) -> Option<String> {
+    if name == ALONE {
+        return Some(format!(
+            "{name} depends on {}: it shares no code with what it judges",
+            dependency.name
+        ));
+    }
     let sibling = dependency.kind == Kind::Dev && below == level && level != BESIDE;
     if below < level || sibling {
         return None;
@@ -271,6 +280,16 @@ mod tests {
     fn siblings_never_know_each_other_except_in_tests() {
         assert!(findings("causality-quic: causality-sync").contains("(level 2)"));
         assert_eq!(findings("causality-quic: dev causality-sync"), "");
+    }
+
+    #[test]
+    fn the_judge_knows_none_of_ours() {
+        assert!(findings("causality-judge: causality-fact").contains("no code"));
+        assert!(findings("causality-judge: dev causality-fact").contains("no code"));
+        assert_eq!(
+            findings("causality-judge: sha2\ncausality-sim: causality-judge"),
+            ""
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::source::{self, Line};
 const DECODERS: &[&str] = &[
     "crates/envelope",
     "crates/fact",
+    "crates/judge",
     "crates/store",
     "crates/wire",
 ];

@@ -1,0 +1,281 @@
+//! The lines of a history, as `docs/src/spec/history.md` has them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Bytes, CompartmentId, DomainId, FactId, LogId, Stored, TreeHash};
+
+/// The version of the format that this crate reads.
+pub const VERSION: u32 = 0;
+
+/// The first line: what kind of world this was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Header {
+    /// The version of the format: [`VERSION`].
+    #[serde(rename = "causality_history")]
+    pub version: u32,
+    /// What the world was made from.
+    pub seed: u64,
+    /// How many domains it has.
+    pub domains: u32,
+    /// What may be expected of it.
+    pub mode: Mode,
+}
+
+/// What may be expected of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed by the version of the format"
+)]
+pub enum Mode {
+    /// The faults stop at `healed`, and the nodes have the time to agree before the end.
+    Liveness,
+    /// Faults up to the end: nothing wrong may happen, and nothing has to.
+    Safety,
+}
+
+/// Any other line: something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Entry {
+    /// When, in milliseconds of the world's time.
+    pub at: u64,
+    /// The name of the node to which it happened; none for what happened to the world.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed by the version of the format"
+)]
+pub enum Event {
+    /// The node runs for the first time. It is of this domain.
+    Started {
+        /// The node's domain.
+        domain: DomainId,
+    },
+    /// What the node may have, once everything works. Each such line replaces the one before.
+    Entitled {
+        /// All logs of these.
+        to: Vec<Scope>,
+    },
+    /// The node lost its process, and what its disk had not flushed.
+    Crashed {},
+    /// The node ended in good order.
+    Stopped {},
+    /// The node runs again, on the store that it has.
+    Restarted {},
+    /// The store of the node, which does not run, was replaced by a backup.
+    Restored {
+        /// When the backup was begun: it has all that was acknowledged earlier.
+        taken_at: u64,
+        /// Whether the store knows that it was restored, so that the node opens new lanes from the start. Not, if the file
+        /// was copied back behind the back of the program.
+        marked: bool,
+        /// How much the backup has of each log; nothing of those that are not named.
+        logs: Vec<Extent>,
+    },
+    /// The node goes for ever; no more is asked of it.
+    Left {},
+    /// Somebody asked the node to append.
+    Appended {
+        /// A number that this node was never given before.
+        request: u64,
+        /// The compartment in which.
+        compartment: CompartmentId,
+        /// How many facts.
+        facts: u32,
+    },
+    /// The node said that what was asked is durable.
+    Acknowledged {
+        /// Which request.
+        request: u64,
+        /// What it became.
+        facts: Vec<Acknowledged>,
+    },
+    /// The node said that positions of a log are durable at it, whether own or received.
+    Durable {
+        /// Which log.
+        log: LogId,
+        /// The positions below this.
+        size: u64,
+        /// The root of the log at that size, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        root: Option<TreeHash>,
+        /// The node from which they came, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
+    /// A query returned these to a reader.
+    Seen {
+        /// In the order in which they were returned.
+        facts: Vec<Seen>,
+    },
+    /// The node and a peer are about to tell each other what they hold.
+    Meets {
+        /// The other node.
+        peer: String,
+        /// The compartments whose logs both tell each other.
+        compartments: Vec<CompartmentId>,
+    },
+    /// They have: what the node makes of it was said before this.
+    Met {
+        /// The other node.
+        peer: String,
+    },
+    /// The node gave up writing to an own lane, and said so.
+    LaneStopped {
+        /// The log of that lane.
+        log: LogId,
+        /// The node that held more of it, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
+    /// The node said that a log has two histories.
+    ForkNoticed {
+        /// Which log.
+        log: LogId,
+        /// The node that holds the other one, if known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
+    /// What the node's store has of a log; `rows` follow.
+    Holds {
+        /// Which log.
+        log: LogId,
+        /// How many of its positions the store says that it knows.
+        size: u64,
+        /// The newest checkpoint.
+        checkpoint: Option<Bytes>,
+        /// The key records of its origin, from genesis.
+        records: Vec<Bytes>,
+        /// Whether the node says that the log is complete and proven by the checkpoint.
+        proven: bool,
+    },
+    /// The next positions of the log that the `holds` before this is about.
+    Rows {
+        /// The first one.
+        from: u64,
+        /// What is stored there and behind it.
+        rows: Vec<Stored>,
+    },
+    /// All logs of the node were shown, as they were at one moment.
+    Dumped {
+        /// Whether this is the last dump of the node.
+        #[serde(rename = "final")]
+        is_final: bool,
+    },
+    /// A fault, or anything else that helps whoever reads a story. Nothing is concluded from it.
+    Note {
+        /// One line.
+        text: String,
+    },
+    /// From here on every link works, no fault happens any more, and every node that has not left runs.
+    Healed {},
+    /// The last line.
+    End {},
+}
+
+/// Logs of a compartment: of one origin, or of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Scope {
+    /// Whose; of all domains without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<DomainId>,
+    /// In which compartment.
+    pub compartment: CompartmentId,
+}
+
+impl Scope {
+    pub(crate) fn has(&self, log: &LogId) -> bool {
+        self.compartment == log.compartment && self.origin.is_none_or(|of| of == log.origin)
+    }
+}
+
+/// So much of a log, from its first position on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Extent {
+    /// Which log.
+    pub log: LogId,
+    /// How many positions.
+    pub size: u64,
+}
+
+/// A position of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Place {
+    /// Which log.
+    pub log: LogId,
+    /// Which position, from 0.
+    pub position: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "position {} of {}", self.position, self.log.short())
+    }
+}
+
+/// A fact that a node said is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Acknowledged {
+    /// Its id.
+    pub id: FactId,
+    /// Where it stands, if known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// A fact that a reader saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Seen {
+    /// The id that the reader was told.
+    pub id: FactId,
+    /// Where it stands.
+    pub place: Place,
+    /// The row that the reader was given.
+    pub row: Bytes,
+}

@@ -1,0 +1,8 @@
+//! The judge against small worlds: honest ones pass, and each rule sees the violation that is planted for it.
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+
+mod forks;
+mod input;
+mod planted;
+mod program;
+mod world;
