@@ -3,6 +3,7 @@ mod context;
 mod domains;
 mod expression;
 mod model;
+mod policy;
 mod retry;
 mod strategies;
 
@@ -10,6 +11,11 @@ pub use context::{AuthContext, Specificity, SyncContext, SyncContextKey, SyncMod
 pub use domains::{Domains, Party};
 pub use expression::{EXPRESSION_BYTES_MAX, ExpressionError, parse_filter};
 pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When};
+pub use policy::{
+    Decision, Finding, Flow, InvalidPolicy, Known, LIST_MAX, Meter, POLICY_BYTES_MAX, PeerPolicy,
+    Pointless, PolicyDigest, PolicyError, Protection, RULE_NAME_BYTES_MAX, RULES_MAX, Refusal,
+    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, Volume, Window,
+};
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{
     BidirectionalSyncStrategy, EventDrivenSyncStrategy, EventTrigger, Manner, Polling,
