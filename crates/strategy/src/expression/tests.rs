@@ -120,7 +120,7 @@ fn not_binds_tighter_than_and_and_that_tighter_than_or() {
     );
     check(
         &text("$a and ($b or $c) and $d"),
-        &[a.clone(), b.clone(), c.clone(), or(2), d.clone(), and(3)],
+        &[a.clone(), b.clone(), c.clone(), or(2), d, and(3)],
     );
     check(
         &text("(($a)) and (($b and $c))"),

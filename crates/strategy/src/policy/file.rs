@@ -4,7 +4,6 @@ use causality_fact::DomainPattern;
 use causality_fact::Onward;
 use causality_fact::PATTERN_BYTES_MAX;
 use causality_fact::Pattern;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -35,61 +34,14 @@ use crate::policy::error::suggest;
 use crate::policy::volume::Volume;
 
 mod moment;
+mod raw;
 
-type Text = Spanned<String>;
-type List = Spanned<Vec<Text>>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    #[serde(default)]
-    groups: BTreeMap<String, List>,
-    #[serde(default)]
-    out: Vec<Spanned<RawRule>>,
-    #[serde(default, rename = "in")]
-    inward: Vec<Spanned<RawRule>>,
-    #[serde(default)]
-    security: Vec<Spanned<RawRule>>,
-}
-
-/// A rule of any section; which keys belong to which is checked afterwards, where it can be said better.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRule {
-    name: Option<Text>,
-    peers: Option<List>,
-    compartments: Option<List>,
-    fact_types: Option<List>,
-    resource_types: Option<List>,
-    labels: Option<List>,
-    onward: Option<List>,
-    #[serde(default)]
-    valid: RawWindow,
-    #[serde(default)]
-    known: RawWindow,
-    #[serde(default)]
-    in_force: RawWindow,
-    r#where: Option<Text>,
-    volume: Option<Spanned<RawVolume>>,
-    refuse: Option<Spanned<bool>>,
-    withhold: Option<List>,
-    protection: Option<Text>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWindow {
-    from: Option<Spanned<Datetime>>,
-    until: Option<Spanned<Datetime>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawVolume {
-    facts: u64,
-    bytes: u64,
-    seconds: u64,
-}
+use raw::List;
+use raw::RawFile;
+use raw::RawRule;
+use raw::RawVolume;
+use raw::RawWindow;
+use raw::Text;
 
 pub(super) fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
     let mut reader = Reader {

@@ -159,7 +159,7 @@ proptest! {
     ) {
         let fact = fact.redact(is_visible(mask));
         let narrow = shown(&policy(&write(&drafts)), &fact, now);
-        let mut wide = drafts.clone();
+        let mut wide = drafts;
         let condition = |draft: &Draft| {
             let given: Vec<_> = CONDITIONS.into_iter().filter(|key| draft.keys.contains_key(key)).collect();
             (!given.is_empty()).then(|| given[key.index(given.len())])
