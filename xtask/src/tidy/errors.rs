@@ -10,6 +10,7 @@ const DECODERS: &[&str] = &[
     "crates/envelope",
     "crates/fact",
     "crates/store",
+    "crates/strategy",
     "crates/wire",
 ];
 
