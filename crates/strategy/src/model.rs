@@ -19,9 +19,8 @@ pub trait SyncStrategy: fmt::Debug + Send + Sync {
     /// Whether it wants a context for which its key already spoke. The router goes on to the next one if not.
     fn applies_to(&self, context: &SyncContext<'_>) -> bool;
 
-    /// What to do now. It is asked when a fact occurs, when an exchange ended, and at the time that a plan of its named;
-    /// a later plan replaces an earlier one, except that [`When::OnTrigger`] and [`When::OnRequest`] call off nothing
-    /// that is already due at a time.
+    /// What to do now. It is asked when a fact occurs, and when an exchange ended. A plan for a time is performed then,
+    /// without asking again; of two plans that were not performed yet, the earlier one is.
     fn plan<'a>(&'a self, view: &SyncView<'_>, context: &SyncContext<'_>) -> SyncPlan<'a>;
 }
 
@@ -65,21 +64,21 @@ pub struct SyncPlan<'a> {
     pub trigger: Option<&'a str>,
 }
 
-/// When a plan is to be performed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// When a plan is to be performed. Ordered: the smaller is earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "at once, at a time, when something happens, or when somebody says so"
 )]
 pub enum When {
-    /// At a time in the future.
-    At(u64),
     /// At once.
     Now,
-    /// When somebody asks for it.
-    OnRequest,
+    /// At a time in the future.
+    At(u64),
     /// When the next fact occurs.
     OnTrigger,
+    /// When somebody asks for it.
+    OnRequest,
 }
 
 impl When {

@@ -146,10 +146,7 @@ impl SyncStrategy for BidirectionalSyncStrategy {
     }
 
     fn plan<'a>(&'a self, view: &SyncView<'_>, _: &SyncContext<'_>) -> SyncPlan<'a> {
-        let when = match PushSyncStrategy::when(view) {
-            When::Now => When::Now,
-            _ => self.polling.when(view),
-        };
+        let when = PushSyncStrategy::when(view).min(self.polling.when(view));
         self.manner.plan(view, SyncMode::Bidirectional, when)
     }
 }

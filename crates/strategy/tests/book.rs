@@ -3,6 +3,7 @@
 
 use causality_fact::DomainId;
 use causality_strategy::{Flow, Known, Party, SyncPolicies, parse_filter};
+use proptest::prelude::*;
 
 const PAGE: &str = include_str!("../../../docs/src/policies.md");
 
@@ -54,5 +55,27 @@ fn every_error_of_the_page_is_what_is_said() {
         };
         let error = SyncPolicies::parse(text).unwrap_err();
         assert_eq!(error.to_string(), said.trim_end());
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_policy_is_refused_at_a_place_in_it_or_still_one(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>(), any::<char>()), 1..4),
+    ) {
+        let mut text: Vec<char> = blocks("toml")[0].chars().collect();
+        for (place, insert, character) in damage {
+            let place = place.index(text.len());
+            if insert {
+                text.insert(place, character);
+            } else {
+                text.remove(place);
+            }
+        }
+        let text: String = text.into_iter().collect();
+        if let Err(error) = SyncPolicies::parse(&text) {
+            let line = text.split('\n').nth(error.line - 1);
+            prop_assert!(line.is_some_and(|line| error.column <= line.chars().count() + 1), "{error}");
+        }
     }
 }

@@ -283,6 +283,28 @@ fn events_gather_behind_the_first_and_exchanges_keep_their_distance() {
 }
 
 #[test]
+fn of_two_plans_the_earlier_one_is_performed() {
+    // An event that gathers others does not hold up one that is due.
+    let (strong, station) = (Event::quake(), Event::new("station/uw", "", 0.0));
+    let view = SyncView {
+        waiting_since_ms: Some(950),
+        last_ms: Some(600),
+        ..QUIET
+    };
+    let (due, gathering) = (on_event(&strong, &view).0, on_event(&station, &view).0);
+    assert_eq!((due, gathering), (When::At(1_100), When::At(1_250)));
+    assert_eq!(due.min(gathering), due);
+    let ordered = [
+        When::Now,
+        When::At(1),
+        When::At(2),
+        When::OnTrigger,
+        When::OnRequest,
+    ];
+    assert!(ordered.is_sorted());
+}
+
+#[test]
 fn each_strategy_applies_to_its_own_mode() {
     let event = Event::quake();
     let (polling, quiet) = (
