@@ -2,6 +2,7 @@
 
 use causality_fact::DomainId;
 use causality_fact::DomainPattern;
+use causality_fact::Pattern;
 use std::collections::BTreeSet;
 
 /// A domain, and what the local address book calls it.
@@ -50,7 +51,7 @@ impl Domains {
 }
 
 /// Whether one pattern certainly matches all that another one does.
-pub(crate) fn covers(mine: &causality_fact::Pattern, other: &causality_fact::Pattern) -> bool {
+pub(crate) fn covers(mine: &Pattern, other: &Pattern) -> bool {
     let is_matched = |literal| mine.matches(literal);
     mine == other || mine.as_str() == "*" || other.literal().is_some_and(is_matched)
 }

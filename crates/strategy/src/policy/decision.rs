@@ -4,6 +4,7 @@ use causality_fact::DomainId;
 use causality_fact::Encoder;
 use causality_fact::Label;
 use causality_fact::Onward;
+use causality_fact::Pattern;
 use causality_fact::Row;
 use causality_fact::RowCore;
 use causality_fact::TaggedHash;
@@ -18,6 +19,7 @@ use crate::policy::Flow;
 use crate::policy::Protection;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicy;
+use crate::policy::conditions::Conditions;
 use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
 
@@ -165,14 +167,15 @@ impl PeerPolicy {
     /// policy keeps all of it.
     pub fn shares_compartment(&self, compartment: &str, now_ms: u64) -> bool {
         let now = as_moment(now_ms);
-        let sync = self.sync.iter().map(|policy| &policy.rule.conditions);
-        let kept = self.security.iter().filter(|policy| policy.refuses);
-        let kept = kept.map(|policy| &policy.rule.conditions);
-        let mut kept = kept.filter(|conditions| conditions.takes_whole_compartments());
-        let concerns = |conditions: &&super::Conditions| {
+        let concerns = |conditions: &Conditions| {
             conditions.allows_compartment(compartment) && conditions.window.in_force.contains(now)
         };
-        sync.filter(concerns).count() > 0 && !kept.any(|conditions| concerns(&conditions))
+        let grants = |policy: &Arc<SyncPolicy>| concerns(&policy.rule.conditions);
+        let keeps_all = |policy: &Arc<SecurityPolicy>| {
+            let conditions = &policy.rule.conditions;
+            policy.refuses && conditions.takes_whole_compartments() && concerns(conditions)
+        };
+        self.sync.iter().any(grants) && !self.security.iter().any(keeps_all)
     }
 
     /// Whether a fact is shared at `now_ms`, on what terms, and by which rule.
@@ -284,10 +287,7 @@ fn digest(flow: Flow, sync: &[Arc<SyncPolicy>], security: &[Arc<SecurityPolicy>]
     let security = security.iter().map(|policy| {
         let mut to = Encoder::new();
         to.u8(u8::from(policy.refuses)).u8(policy.protection as u8);
-        encode_texts(
-            Some(policy.withholds.iter().map(causality_fact::Pattern::as_str)),
-            &mut to,
-        );
+        encode_texts(Some(policy.withholds.iter().map(Pattern::as_str)), &mut to);
         policy.rule.conditions.encode(&mut to);
         to.finish()
     });

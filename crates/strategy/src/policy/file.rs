@@ -1,6 +1,8 @@
 //! Policy files: TOML to rules.
 
 use causality_fact::DomainPattern;
+use causality_fact::FactFilter;
+use causality_fact::FactTypePattern;
 use causality_fact::Onward;
 use causality_fact::PATTERN_BYTES_MAX;
 use causality_fact::Pattern;
@@ -122,11 +124,8 @@ impl Reader<'_> {
         let span = raw.span();
         let raw = raw.into_inner();
         let foreign = [("volume", raw.volume.as_ref().map(Spanned::span))];
-        self.refuse_foreign(
-            "security",
-            foreign,
-            "it belongs into a rule of [[out]] or [[in]]",
-        )?;
+        let hint = "it belongs into a rule of [[out]] or [[in]]";
+        self.refuse_foreign("security", foreign, hint)?;
         let refuses = raw.refuse.as_ref().is_some_and(|refuse| *refuse.get_ref());
         let withholds = self
             .patterns("withhold", raw.withhold.as_ref())?
@@ -243,7 +242,7 @@ impl Reader<'_> {
     fn fact_types(
         &self,
         list: Option<&List>,
-    ) -> Result<Option<BTreeMap<String, causality_fact::FactTypePattern>>, InvalidPolicy> {
+    ) -> Result<Option<BTreeMap<String, FactTypePattern>>, InvalidPolicy> {
         self.each("fact_types", list, |text| {
             let pattern = self.pattern(text)?;
             let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
@@ -306,7 +305,7 @@ impl Reader<'_> {
         })
     }
 
-    fn filter(&self, text: &Text) -> Result<causality_fact::FactFilter, InvalidPolicy> {
+    fn filter(&self, text: &Text) -> Result<FactFilter, InvalidPolicy> {
         parse_filter(text.get_ref()).map_err(|error| {
             let span = text.span();
             // Where no character is escaped, the text stands in the file as it is.
