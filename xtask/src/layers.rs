@@ -57,6 +57,7 @@ const KEPT_TO: &[(&str, &[&str])] = &[
     ("redb", &["causality-store", "causality-sim"]),
     ("rustls", &["causality-quic", "causality-sim"]),
     ("socket2", &["causality-quic"]),
+    ("toml", &["causality-cli", "causality-strategy", "xtask"]),
     ("x25519-dalek", &["causality-envelope", "causality-fact"]),
 ];
 

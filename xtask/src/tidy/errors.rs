@@ -11,6 +11,7 @@ const DECODERS: &[&str] = &[
     "crates/fact",
     "crates/judge",
     "crates/store",
+    "crates/strategy",
     "crates/wire",
 ];
 

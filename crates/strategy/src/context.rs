@@ -1,0 +1,138 @@
+//! What a strategy is asked about, and the keys by which the router finds one.
+
+use causality_fact::DomainId;
+use causality_fact::FactType;
+use causality_fact::FactTypePattern;
+use causality_fact::Label;
+use causality_fact::Pattern;
+use causality_fact::Resource;
+use causality_fact::TransportPublicKey;
+
+use crate::domains::Domains;
+use crate::domains::Party;
+
+/// How facts are to travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "two directions, both, or when something happens"
+)]
+pub enum SyncMode {
+    /// Both ways.
+    Bidirectional,
+    /// When a fact occurs that a trigger waits for.
+    EventDriven,
+    /// From the target to the source.
+    Pull,
+    /// From the source to the target.
+    Push,
+}
+
+/// What authenticated the peer of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "what a Hello proves, all of it")]
+pub struct AuthContext {
+    /// The transport key whose possession it proved.
+    pub transport_key: TransportPublicKey,
+    /// The domain whose key log lists that key.
+    pub domain: DomainId,
+    /// The epoch of the record that lists it.
+    pub epoch: u32,
+    /// Since when the session stands.
+    pub since_ms: u64,
+}
+
+/// One question to the router: from whom to whom, about what kind of fact, how, and over which session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
+pub struct SyncContext<'a> {
+    /// The domain that decides.
+    pub source: Party<'a>,
+    /// The domain on the other side.
+    pub target: Party<'a>,
+    /// The type of the fact.
+    pub fact_type: &'a FactType,
+    /// What the fact is about.
+    pub resource: &'a Resource,
+    /// How it is to be handled.
+    pub label: &'a Label,
+    /// How it is to travel.
+    pub mode: SyncMode,
+    /// What authenticated the other side, while there is a session with it.
+    pub auth: Option<AuthContext>,
+}
+
+/// Which contexts a strategy is for: those that meet every condition that is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "any combination of conditions is a key"
+)]
+pub struct SyncContextKey {
+    /// From one of these domains.
+    pub source: Option<Domains>,
+    /// To one of these domains.
+    pub target: Option<Domains>,
+    /// About facts of this type.
+    pub fact_type: Option<FactTypePattern>,
+    /// About a resource whose `type/name` matches.
+    pub resource: Option<Pattern>,
+    /// About facts whose label matches.
+    pub label: Option<Pattern>,
+}
+
+impl SyncContextKey {
+    /// Whether a context meets every condition.
+    pub fn matches(&self, context: &SyncContext<'_>) -> bool {
+        let domains = |domains: &Option<Domains>, party| {
+            domains
+                .as_ref()
+                .is_none_or(|domains| domains.matches(party))
+        };
+        let text = |pattern: &Option<Pattern>, text: &str| {
+            pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
+        };
+        domains(&self.source, &context.source)
+            && domains(&self.target, &context.target)
+            && self
+                .fact_type
+                .as_ref()
+                .is_none_or(|pattern| pattern.matches(context.fact_type))
+            && text(&self.label, context.label.as_str())
+            && (self.resource.is_none() || text(&self.resource, &context.resource.to_string()))
+    }
+
+    /// How specific it is: how many conditions name something exactly, then how many have a wildcard. Larger is more
+    /// specific.
+    pub fn specificity(&self) -> Specificity {
+        let is_literal = |pattern: &Pattern| pattern.literal().is_some();
+        let is_exact = [
+            self.source.as_ref().map(Domains::is_exact),
+            self.target.as_ref().map(Domains::is_exact),
+            self.fact_type.as_ref().and_then(|pattern| match pattern {
+                FactTypePattern::Any => None,
+                FactTypePattern::Is(_) => Some(true),
+                FactTypePattern::Named(pattern) => Some(is_literal(pattern)),
+            }),
+            self.resource.as_ref().map(is_literal),
+            self.label.as_ref().map(is_literal),
+        ];
+        let count = |wanted| {
+            is_exact
+                .iter()
+                .filter(|exact| **exact == Some(wanted))
+                .count()
+        };
+        Specificity {
+            exact: count(true),
+            patterns: count(false),
+        }
+    }
+}
+
+/// How specific a key is. The largest that matches wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Specificity {
+    exact: usize,
+    patterns: usize,
+}

@@ -1,0 +1,307 @@
+//! Decisions: what the rules about one peer say of one fact, and why.
+
+use causality_fact::DomainId;
+use causality_fact::Encoder;
+use causality_fact::Label;
+use causality_fact::Onward;
+use causality_fact::Pattern;
+use causality_fact::Row;
+use causality_fact::RowCore;
+use causality_fact::TaggedHash;
+use causality_fact::TemporalFact;
+use causality_fact::Truth;
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::policy::Flow;
+use crate::policy::Protection;
+use crate::policy::SecurityPolicy;
+use crate::policy::SyncPolicy;
+use crate::policy::conditions::Conditions;
+use crate::policy::conditions::as_moment;
+use crate::policy::conditions::encode_texts;
+
+/// A fact about which a decision is wanted, as this domain holds it.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
+pub struct Subject<'a> {
+    /// The origin of its log. A row leaves it out.
+    pub origin: DomainId,
+    /// What the compartment of its log is called here.
+    pub compartment: &'a str,
+    /// The fact.
+    pub row: &'a Row,
+}
+
+/// What is to happen to a fact.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "it is shared or it is not")]
+pub enum Decision<'a> {
+    /// It is shared.
+    Share(Share<'a>),
+    /// It is not.
+    Refuse {
+        /// The rule that decided, if one did.
+        rule: Option<&'a str>,
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+/// On what terms a fact is shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share<'a> {
+    policy: &'a SyncPolicy,
+    restrictions: Vec<&'a SecurityPolicy>,
+}
+
+impl<'a> Share<'a> {
+    /// The rule that grants it: the first of those in the file.
+    pub fn policy(&self) -> &'a SyncPolicy {
+        self.policy
+    }
+
+    /// The rule that keeps back a field, if one does.
+    pub fn withheld_by(&self, field: &str) -> Option<&'a SecurityPolicy> {
+        let mut restrictions = self.restrictions.iter();
+        restrictions.find(|policy| policy.withholds(field)).copied()
+    }
+
+    /// What of the fact may be shown: the fact without what is withheld.
+    pub fn redact(&self, fact: &TemporalFact) -> TemporalFact {
+        fact.redact(|field| self.withheld_by(field).is_none())
+    }
+
+    /// The least protection under which it travels.
+    pub fn protection(&self) -> Protection {
+        let asked = self.restrictions.iter().map(|policy| policy.protection);
+        asked.max().unwrap_or_default()
+    }
+}
+
+/// Why a fact is not shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_enums, reason = "closed: explanations name each")]
+pub enum Refusal {
+    /// No rule grants it.
+    NoRule,
+    /// Its origin lets nobody pass it on.
+    Onward,
+    /// A security policy lets it not out.
+    Security,
+    /// Whether the rule applies depends on what this domain cannot see of the fact.
+    Undetermined,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NoRule => "no rule grants it",
+            Self::Onward => "its origin lets nobody pass it on",
+            Self::Security => "a security policy keeps it here",
+            Self::Undetermined => "what is visible of it here does not tell",
+        })
+    }
+}
+
+/// Names the meaning of the rules about one peer: equal for rules that decide alike by their text, in any order and under
+/// any names. Two times at which it and the edges passed are the same, the same facts are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PolicyDigest([u8; 32]);
+
+impl PolicyDigest {
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The rules about one peer, one way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerPolicy {
+    flow: Flow,
+    own: DomainId,
+    peer: DomainId,
+    sync: Vec<Arc<SyncPolicy>>,
+    security: Vec<Arc<SecurityPolicy>>,
+    digest: PolicyDigest,
+}
+
+impl PeerPolicy {
+    /// Of the rules that are about the second of two domains, for the first.
+    pub(super) fn new(
+        flow: Flow,
+        [own, peer]: [DomainId; 2],
+        sync: Vec<Arc<SyncPolicy>>,
+        security: Vec<Arc<SecurityPolicy>>,
+    ) -> Self {
+        let digest = digest(flow, &sync, &security);
+        Self {
+            flow,
+            own,
+            peer,
+            sync,
+            security,
+            digest,
+        }
+    }
+
+    /// What names the meaning of these rules.
+    pub fn digest(&self) -> PolicyDigest {
+        self.digest
+    }
+
+    /// The next time after `now_ms` at which a rule comes into force or goes out of it: until then, and with the same
+    /// digest, the same facts are shared.
+    pub fn next_edge(&self, now_ms: u64) -> Option<u64> {
+        let sync = self.sync.iter().map(|policy| &policy.rule);
+        let rules = sync.chain(self.security.iter().map(|policy| &policy.rule));
+        rules
+            .filter_map(|rule| rule.conditions.window.next_edge(now_ms))
+            .min()
+    }
+
+    /// Whether a peer may learn that there is a log of a compartment: some rule grants facts of it now, and no security
+    /// policy keeps all of it.
+    pub fn shares_compartment(&self, compartment: &str, now_ms: u64) -> bool {
+        let now = as_moment(now_ms);
+        let concerns = |conditions: &Conditions| {
+            conditions.allows_compartment(compartment) && conditions.window.in_force.contains(now)
+        };
+        let grants = |policy: &Arc<SyncPolicy>| concerns(&policy.rule.conditions);
+        let keeps_all = |policy: &Arc<SecurityPolicy>| {
+            let conditions = &policy.rule.conditions;
+            policy.refuses && conditions.takes_whole_compartments() && concerns(conditions)
+        };
+        self.sync.iter().any(grants) && !self.security.iter().any(keeps_all)
+    }
+
+    /// Whether a fact is shared at `now_ms`, on what terms, and by which rule.
+    ///
+    /// Unknown never delivers: a rule that grants counts only if it certainly applies, and one that restricts counts
+    /// unless it certainly does not.
+    pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
+        let seen = Seen::new(subject, now_ms);
+        let mut undetermined = None;
+        for policy in &self.sync {
+            match policy.rule.conditions.matches(&seen) {
+                Truth::True => {
+                    return match self.restrictions(&seen) {
+                        Ok(restrictions) => Decision::Share(Share {
+                            policy,
+                            restrictions,
+                        }),
+                        Err(refusal) => refusal,
+                    };
+                }
+                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
+                Truth::False => {}
+            }
+        }
+        let reason = undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined);
+        Decision::Refuse {
+            rule: undetermined,
+            reason,
+        }
+    }
+
+    /// Whether nothing keeps a fact from being shared, should a rule grant it.
+    pub fn can_share_fact(&self, subject: &Subject<'_>, now_ms: u64) -> bool {
+        self.restrictions(&Seen::new(subject, now_ms)).is_ok()
+    }
+
+    /// What restricts a fact, or that it is not shared at all.
+    fn restrictions(&self, seen: &Seen<'_>) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
+        let refuse = |rule, reason| Decision::Refuse { rule, reason };
+        let is_passed_on = ![self.own, self.peer].contains(&seen.subject.origin);
+        if self.flow == Flow::Out && is_passed_on && seen.header().0 == Onward::None {
+            return Err(refuse(None, Refusal::Onward));
+        }
+        let mut restrictions = Vec::new();
+        for policy in &self.security {
+            let reason = match policy.rule.conditions.matches(seen) {
+                Truth::False => continue,
+                Truth::True => Refusal::Security,
+                Truth::Unknown => Refusal::Undetermined,
+            };
+            if policy.refuses {
+                return Err(refuse(Some(policy.name()), reason));
+            }
+            restrictions.push(&**policy);
+        }
+        Ok(restrictions)
+    }
+}
+
+/// A fact as the conditions look at it: its content is read once, and only if one asks.
+pub(super) struct Seen<'a> {
+    subject: &'a Subject<'a>,
+    now_ms: u64,
+    fact: OnceCell<Option<TemporalFact>>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(subject: &'a Subject<'a>, now_ms: u64) -> Self {
+        let fact = OnceCell::new();
+        Self {
+            subject,
+            now_ms,
+            fact,
+        }
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    pub(super) fn compartment(&self) -> &str {
+        self.subject.compartment
+    }
+
+    pub(super) fn core(&self) -> &RowCore {
+        self.subject.row.core()
+    }
+
+    /// What every core says, also one that cannot be read.
+    pub(super) fn header(&self) -> (Onward, &Label) {
+        match self.core() {
+            RowCore::Known(core) => (core.onward, &core.label),
+            RowCore::Unsupported(header) => (header.onward, &header.label),
+        }
+    }
+
+    pub(super) fn fact(&self) -> Option<&TemporalFact> {
+        self.fact.get_or_init(|| self.subject.row.fact()).as_ref()
+    }
+}
+
+/// Names and volumes are left out: they change what is said and how fast, not what is shared.
+fn digest(flow: Flow, sync: &[Arc<SyncPolicy>], security: &[Arc<SecurityPolicy>]) -> PolicyDigest {
+    let sync = sync.iter().map(|policy| {
+        let mut to = Encoder::new();
+        policy.rule.conditions.encode(&mut to);
+        to.finish()
+    });
+    let security = security.iter().map(|policy| {
+        let mut to = Encoder::new();
+        to.u8(u8::from(policy.refuses)).u8(policy.protection as u8);
+        encode_texts(Some(policy.withholds.iter().map(Pattern::as_str)), &mut to);
+        policy.rule.conditions.encode(&mut to);
+        to.finish()
+    });
+    let mut to = Encoder::new();
+    to.u8(flow as u8);
+    for rules in [sync.collect::<BTreeSet<_>>(), security.collect()] {
+        to.length(rules.len());
+        for rule in rules {
+            to.bytes(&rule);
+        }
+    }
+    PolicyDigest(
+        TaggedHash::new("causality/0/policy")
+            .chain(to.finish())
+            .finish(),
+    )
+}

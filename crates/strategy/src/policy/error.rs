@@ -1,0 +1,181 @@
+//! What is wrong with a policy file, where, and what was probably meant.
+
+use causality_fact::NameError;
+use causality_fact::PATTERN_BYTES_MAX;
+use thiserror::Error;
+
+use crate::expression::ExpressionError;
+use crate::policy::LIST_MAX;
+use crate::policy::POLICY_BYTES_MAX;
+use crate::policy::RULE_NAME_BYTES_MAX;
+use crate::policy::RULES_MAX;
+
+/// A policy file that is none. The policy that was in force stays so.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[error("line {line}, column {column}: {error}{}", meant(.suggestion.as_deref()))]
+#[non_exhaustive]
+pub struct InvalidPolicy {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column in characters, counted from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub error: PolicyError,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+fn meant(suggestion: Option<&str>) -> String {
+    suggestion.map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
+}
+
+/// What is wrong with a policy file.
+#[derive(Clone, Debug, Error, PartialEq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A second rule of a name.
+    #[error("a second rule called {0:?}")]
+    DuplicateName(String),
+    /// A list without entries, which nothing would match.
+    #[error(
+        "`{0}` is an empty list, which means nothing at all; leave the key out to mean everything"
+    )]
+    EmptyList(&'static str),
+    /// A filter that is none.
+    #[error("`where`: {0}")]
+    Expression(#[from] ExpressionError),
+    /// A fact type that does not exist.
+    #[error("{0}")]
+    FactType(NameError),
+    /// A file that is too long.
+    #[error("a file of {0} bytes, the limit is {POLICY_BYTES_MAX}")]
+    FileTooLong(usize),
+    /// A list with too many entries.
+    #[error("{0} entries in a list, the limit is {LIST_MAX}")]
+    ListTooLong(usize),
+    /// A key that a rule of this section has not.
+    #[error("a rule of [[{section}]] has no `{key}`; {hint}")]
+    Misplaced {
+        /// The key.
+        key: &'static str,
+        /// The section.
+        section: &'static str,
+        /// Where it belongs.
+        hint: &'static str,
+    },
+    /// A key that a rule must have.
+    #[error("a rule of [[{section}]] needs `{key}`")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// The section.
+        section: &'static str,
+    },
+    /// A security policy that restricts nothing.
+    #[error(
+        "a security policy says `refuse`, `withhold` or `protection`, and this one says none of them"
+    )]
+    NoEffect,
+    /// A pattern that is too long.
+    #[error("a pattern of {0} bytes, the limit is {PATTERN_BYTES_MAX}")]
+    PatternTooLong(usize),
+    /// A name that a rule cannot have.
+    #[error("a rule has a name of 1 to {RULE_NAME_BYTES_MAX} bytes without control characters")]
+    RuleName,
+    /// Not TOML, or a value of another type.
+    #[error("{0}")]
+    Toml(String),
+    /// Too many rules.
+    #[error("{0} rules, the limit is {RULES_MAX}")]
+    TooManyRules(usize),
+    /// A moment that is none.
+    #[error(
+        "{0} is no moment; write a date such as 2018-01-30, or a date and time with its offset, such as 2018-01-30T12:00:00Z"
+    )]
+    Moment(String),
+    /// A group that the file does not define.
+    #[error("there is no group `{0}`")]
+    UnknownGroup(String),
+    /// A key that does not exist.
+    #[error("there is no key `{0}` here")]
+    UnknownKey(String),
+    /// A word that a key does not know.
+    #[error("`{key}` does not know {word:?}")]
+    UnknownWord {
+        /// The key.
+        key: &'static str,
+        /// The word.
+        word: String,
+    },
+    /// A volume of no facts, no bytes or no time.
+    #[error("a volume of 0")]
+    ZeroVolume,
+}
+
+/// The word that is nearest to one with a slip of the finger or two.
+pub(super) fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let slips = (word.chars().count() / 2).clamp(1, 3);
+    let near = words
+        .into_iter()
+        .map(|other| (distance(word, other), other));
+    let nearest = near.filter(|(distance, _)| *distance <= slips).min();
+    nearest.map(|(_, other)| other.to_owned())
+}
+
+/// How many characters have to be inserted, left out or replaced (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<_> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, character) in (1..).zip(one.chars()) {
+        let mut diagonal = std::mem::replace(&mut row[0], above);
+        for (column, candidate) in (1..).zip(&other) {
+            let replaced = diagonal + usize::from(character != *candidate);
+            diagonal = row[column];
+            row[column] = replaced.min(diagonal + 1).min(row[column - 1] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// Line and column, counted from 1, of an offset in a text.
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(offset)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = 1 + before.matches('\n').count();
+    (line, 1 + before[line_start..].chars().count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_count_single_characters() {
+        for (one, other, expected) in [
+            ("", "", 0),
+            ("", "abc", 3),
+            ("abc", "abc", 0),
+            ("kitten", "sitting", 3),
+            ("fact_type", "fact_types", 1),
+            ("größe", "grösse", 2),
+        ] {
+            assert_eq!(distance(one, other), expected, "{one} {other}");
+            assert_eq!(distance(other, one), expected, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_near_is_suggested() {
+        let words = ["labels", "fact_types", "peers"];
+        assert_eq!(suggest("label", words), Some("labels".into()));
+        assert_eq!(suggest("facttypes", words), Some("fact_types".into()));
+        assert_eq!(suggest("colour", words), None);
+    }
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let text = "a\nöb\n";
+        let places = [0, 1, 2, 4, 5, 6].map(|offset| place(text, offset));
+        assert_eq!(places, [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 1)]);
+    }
+}

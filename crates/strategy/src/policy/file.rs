@@ -1,0 +1,393 @@
+//! Policy files: TOML to rules.
+
+use causality_fact::DomainPattern;
+use causality_fact::FactFilter;
+use causality_fact::FactTypePattern;
+use causality_fact::Onward;
+use causality_fact::PATTERN_BYTES_MAX;
+use causality_fact::Pattern;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use toml::Spanned;
+use toml::value::Datetime;
+
+use crate::domains::Domains;
+use crate::expression::fact_type_pattern;
+use crate::expression::parse_filter;
+use crate::policy::LIST_MAX;
+use crate::policy::POLICY_BYTES_MAX;
+use crate::policy::Protection;
+use crate::policy::RULE_NAME_BYTES_MAX;
+use crate::policy::RULES_MAX;
+use crate::policy::Rule;
+use crate::policy::SecurityPolicy;
+use crate::policy::SyncPolicies;
+use crate::policy::SyncPolicy;
+use crate::policy::conditions::Conditions;
+use crate::policy::conditions::SyncWindow;
+use crate::policy::conditions::Window;
+use crate::policy::conditions::onward_name;
+use crate::policy::error::InvalidPolicy;
+use crate::policy::error::PolicyError;
+use crate::policy::error::place;
+use crate::policy::error::suggest;
+use crate::policy::volume::Volume;
+
+mod moment;
+mod raw;
+
+use raw::List;
+use raw::RawFile;
+use raw::RawRule;
+use raw::RawVolume;
+use raw::RawWindow;
+use raw::Text;
+
+pub(super) fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
+    let mut reader = Reader {
+        text,
+        groups: BTreeMap::new(),
+        names: BTreeSet::new(),
+    };
+    if text.len() > POLICY_BYTES_MAX {
+        return Err(reader.wrong(0, PolicyError::FileTooLong(text.len())));
+    }
+    let file: RawFile = toml::from_str(text).map_err(|error| reader.not_toml(&error))?;
+    let count = file.out.len() + file.inward.len() + file.security.len();
+    if count > RULES_MAX {
+        return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
+    }
+    reader.groups = file.groups;
+    let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
+        let grants = rules
+            .into_iter()
+            .map(|rule| reader.sync_policy(section, rule));
+        grants.collect::<Result<_, _>>()
+    };
+    Ok(SyncPolicies {
+        outward: grants("out", file.out, &mut reader)?,
+        inward: grants("in", file.inward, &mut reader)?,
+        security: file
+            .security
+            .into_iter()
+            .map(|rule| reader.security_policy(rule))
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// What reading a rule needs to know of the rest of the file.
+struct Reader<'a> {
+    text: &'a str,
+    groups: BTreeMap<String, List>,
+    names: BTreeSet<String>,
+}
+
+impl Reader<'_> {
+    fn sync_policy(
+        &mut self,
+        section: &'static str,
+        raw: Spanned<RawRule>,
+    ) -> Result<Arc<SyncPolicy>, InvalidPolicy> {
+        let span = raw.span();
+        let raw = raw.into_inner();
+        let foreign = [
+            ("refuse", raw.refuse.as_ref().map(Spanned::span)),
+            ("withhold", raw.withhold.as_ref().map(Spanned::span)),
+            ("protection", raw.protection.as_ref().map(Spanned::span)),
+        ];
+        let hint = "it belongs into a rule of [[security]]";
+        self.refuse_foreign(section, foreign, hint)?;
+        if raw.compartments.is_none() {
+            let key = "compartments";
+            return Err(self.wrong(span.start, PolicyError::Missing { key, section }));
+        }
+        let volume = raw.volume.as_ref().map(|raw| {
+            let RawVolume {
+                facts,
+                bytes,
+                seconds,
+            } = *raw.get_ref();
+            let volume = Volume::new(facts, bytes, seconds);
+            volume.ok_or_else(|| self.wrong(raw.span().start, PolicyError::ZeroVolume))
+        });
+        let volume = volume.transpose()?;
+        let rule = self.rule(section, span, raw)?;
+        Ok(Arc::new(SyncPolicy { rule, volume }))
+    }
+
+    fn security_policy(
+        &mut self,
+        raw: Spanned<RawRule>,
+    ) -> Result<Arc<SecurityPolicy>, InvalidPolicy> {
+        let span = raw.span();
+        let raw = raw.into_inner();
+        let foreign = [("volume", raw.volume.as_ref().map(Spanned::span))];
+        let hint = "it belongs into a rule of [[out]] or [[in]]";
+        self.refuse_foreign("security", foreign, hint)?;
+        let refuses = raw.refuse.as_ref().is_some_and(|refuse| *refuse.get_ref());
+        let withholds = self
+            .patterns("withhold", raw.withhold.as_ref())?
+            .unwrap_or_default();
+        let protection = raw.protection.as_ref().map(|word| self.protection(word));
+        let protection = protection.transpose()?;
+        if !refuses && withholds.is_empty() && protection.is_none() {
+            return Err(self.wrong(span.start, PolicyError::NoEffect));
+        }
+        Ok(Arc::new(SecurityPolicy {
+            rule: self.rule("security", span, raw)?,
+            refuses,
+            withholds,
+            protection: protection.unwrap_or_default(),
+        }))
+    }
+
+    fn rule(
+        &mut self,
+        section: &'static str,
+        span: Range<usize>,
+        raw: RawRule,
+    ) -> Result<Rule, InvalidPolicy> {
+        let missing = |key| self.wrong(span.start, PolicyError::Missing { key, section });
+        let name = raw.name.ok_or_else(|| missing("name"))?;
+        let peers = raw.peers.ok_or_else(|| missing("peers"))?;
+        let conditions = Conditions {
+            compartments: self.patterns("compartments", raw.compartments.as_ref())?,
+            fact_types: self.fact_types(raw.fact_types.as_ref())?,
+            resource_types: self.patterns("resource_types", raw.resource_types.as_ref())?,
+            labels: self.patterns("labels", raw.labels.as_ref())?,
+            onward: self.onward(raw.onward.as_ref())?,
+            window: SyncWindow {
+                valid: self.window(&raw.valid)?,
+                known: self.window(&raw.known)?,
+                in_force: self.window(&raw.in_force)?,
+            },
+            filter: raw
+                .r#where
+                .as_ref()
+                .map(|text| self.filter(text))
+                .transpose()?,
+        };
+        let peers = self.domains(&peers)?;
+        Ok(Rule {
+            line: place(self.text, span.start).0,
+            name: self.name(&name)?,
+            peers,
+            conditions,
+        })
+    }
+
+    fn name(&mut self, name: &Text) -> Result<String, InvalidPolicy> {
+        let (at, name) = (name.span().start, name.get_ref());
+        if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX || name.chars().any(char::is_control)
+        {
+            return Err(self.wrong(at, PolicyError::RuleName));
+        }
+        if !self.names.insert(name.clone()) {
+            return Err(self.wrong(at, PolicyError::DuplicateName(name.clone())));
+        }
+        Ok(name.clone())
+    }
+
+    /// The domains of a list, with `@group` spelled out. A group names no groups, so nothing goes round in circles.
+    fn domains(&self, list: &List) -> Result<Domains, InvalidPolicy> {
+        let mut patterns = BTreeSet::new();
+        for entry in self.entries("peers", list)? {
+            let Some(group) = entry.get_ref().strip_prefix('@') else {
+                patterns.insert(self.domain(entry)?);
+                continue;
+            };
+            let members = self.groups.get(group).ok_or_else(|| {
+                let error = PolicyError::UnknownGroup(group.to_owned());
+                let known = suggest(group, self.groups.keys().map(String::as_str));
+                let suggestion = known.map(|group| format!("@{group}"));
+                InvalidPolicy {
+                    suggestion,
+                    ..self.wrong(entry.span().start, error)
+                }
+            })?;
+            for member in self.entries("groups", members)? {
+                patterns.insert(self.domain(member)?);
+            }
+        }
+        if patterns.len() > LIST_MAX {
+            return Err(self.wrong(list.span().start, PolicyError::ListTooLong(patterns.len())));
+        }
+        Ok(Domains::new(patterns))
+    }
+
+    fn domain(&self, text: &Text) -> Result<DomainPattern, InvalidPolicy> {
+        self.pattern(text)
+            .map(|pattern| DomainPattern::new(pattern.as_str()))
+    }
+
+    fn patterns(
+        &self,
+        key: &'static str,
+        list: Option<&List>,
+    ) -> Result<Option<BTreeSet<Pattern>>, InvalidPolicy> {
+        self.each(key, list, |text| self.pattern(text))
+    }
+
+    fn pattern(&self, text: &Text) -> Result<Pattern, InvalidPolicy> {
+        match text.get_ref().len() {
+            length if length > PATTERN_BYTES_MAX => {
+                Err(self.wrong(text.span().start, PolicyError::PatternTooLong(length)))
+            }
+            _ => Ok(Pattern::new(text.get_ref())),
+        }
+    }
+
+    fn fact_types(
+        &self,
+        list: Option<&List>,
+    ) -> Result<Option<BTreeMap<String, FactTypePattern>>, InvalidPolicy> {
+        self.each("fact_types", list, |text| {
+            let pattern = self.pattern(text)?;
+            let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
+                suggestion: suggest(pattern.as_str(), FACT_TYPES),
+                ..self.wrong(text.span().start, PolicyError::FactType(error))
+            })?;
+            Ok((pattern.as_str().to_owned(), types))
+        })
+    }
+
+    fn onward(&self, list: Option<&List>) -> Result<Option<BTreeSet<Onward>>, InvalidPolicy> {
+        let known = [Onward::None, Onward::Audience, Onward::Any];
+        let known = known.map(|onward| (onward_name(onward), onward));
+        self.each("onward", list, |text| self.word("onward", text, &known))
+    }
+
+    fn protection(&self, text: &Text) -> Result<Protection, InvalidPolicy> {
+        let known = [
+            ("sealed", Protection::Sealed),
+            ("session", Protection::Session),
+        ];
+        self.word("protection", text, &known)
+    }
+
+    /// What a word stands for.
+    fn word<T: Copy>(
+        &self,
+        key: &'static str,
+        text: &Text,
+        known: &[(&str, T)],
+    ) -> Result<T, InvalidPolicy> {
+        let word = text.get_ref();
+        let found = known.iter().find(|(known, _)| known == word);
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let error = PolicyError::UnknownWord {
+                key,
+                word: word.clone(),
+            };
+            InvalidPolicy {
+                suggestion: suggest(word, known.iter().map(|(known, _)| *known)),
+                ..self.wrong(text.span().start, error)
+            }
+        })
+    }
+
+    fn window(&self, raw: &RawWindow) -> Result<Window, InvalidPolicy> {
+        let moment = |time: &Option<Spanned<Datetime>>| {
+            let moment = time.as_ref().map(|time| {
+                let moment = moment::of(time.get_ref());
+                moment.ok_or_else(|| {
+                    let error = PolicyError::Moment(time.get_ref().to_string());
+                    self.wrong(time.span().start, error)
+                })
+            });
+            moment.transpose()
+        };
+        Ok(Window {
+            from: moment(&raw.from)?,
+            until: moment(&raw.until)?,
+        })
+    }
+
+    fn filter(&self, text: &Text) -> Result<FactFilter, InvalidPolicy> {
+        parse_filter(text.get_ref()).map_err(|error| {
+            let span = text.span();
+            // Where no character is escaped, the text stands in the file as it is.
+            let inside = self
+                .text
+                .get(span.clone())
+                .and_then(|raw| raw.find(text.get_ref()));
+            let at = inside.map_or(0, |start| start + error.at());
+            self.wrong(span.start + at, error.into())
+        })
+    }
+
+    /// The entries of a list: at least one, and not too many.
+    fn entries<'l>(&self, key: &'static str, list: &'l List) -> Result<&'l [Text], InvalidPolicy> {
+        let at = list.span().start;
+        match list.get_ref().len() {
+            0 => Err(self.wrong(at, PolicyError::EmptyList(key))),
+            many if many > LIST_MAX => Err(self.wrong(at, PolicyError::ListTooLong(many))),
+            _ => Ok(list.get_ref()),
+        }
+    }
+
+    fn each<T, C: FromIterator<T>>(
+        &self,
+        key: &'static str,
+        list: Option<&List>,
+        read: impl Fn(&Text) -> Result<T, InvalidPolicy>,
+    ) -> Result<Option<C>, InvalidPolicy> {
+        let list = list.map(|list| self.entries(key, list)?.iter().map(read).collect());
+        list.transpose()
+    }
+
+    fn refuse_foreign<const N: usize>(
+        &self,
+        section: &'static str,
+        keys: [(&'static str, Option<Range<usize>>); N],
+        hint: &'static str,
+    ) -> Result<(), InvalidPolicy> {
+        let mut present = keys
+            .into_iter()
+            .filter_map(|(key, span)| Some((key, span?)));
+        present.next().map_or(Ok(()), |(key, span)| {
+            Err(self.wrong(span.start, PolicyError::Misplaced { key, section, hint }))
+        })
+    }
+
+    fn wrong(&self, at: usize, error: PolicyError) -> InvalidPolicy {
+        let (line, column) = place(self.text, at);
+        InvalidPolicy {
+            line,
+            column,
+            error,
+            suggestion: None,
+        }
+    }
+
+    /// What the parser of TOML says. It puts an unknown key, and then those that it knows, between backticks.
+    fn not_toml(&self, error: &toml::de::Error) -> InvalidPolicy {
+        let at = error.span().map_or(0, |span| span.start);
+        let message = error.message();
+        let mut quoted = message.split('`').skip(1).step_by(2);
+        match quoted.next() {
+            Some(key) if message.starts_with("unknown field") => InvalidPolicy {
+                suggestion: suggest(key, quoted),
+                ..self.wrong(at, PolicyError::UnknownKey(key.to_owned()))
+            },
+            _ => self.wrong(at, PolicyError::Toml(message.trim().replace('\n', ", "))),
+        }
+    }
+}
+
+const FACT_TYPES: [&str; 9] = [
+    "cross_domain",
+    "erasure",
+    "observation",
+    "operation",
+    "resolution",
+    "retraction",
+    "state_change",
+    "transaction",
+    "validation",
+];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Policy files that are none: each error, where it is, and what was probably meant.
+
+use super::*;
+use crate::expression::ExpressionError;
+use causality_fact::FactType;
+use causality_fact::NameError;
+
+/// A rule of `[[out]]` with one more line, which is line 5.
+fn with(line: &str) -> String {
+    format!("[[out]]\nname = \"a\"\npeers = [\"*\"]\ncompartments = [\"public\"]\n{line}\n")
+}
+
+fn error(text: &str) -> (usize, usize, PolicyError) {
+    let invalid = parse(text).unwrap_err();
+    (invalid.line, invalid.column, invalid.error)
+}
+
+fn message(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn a_key_with_a_slip_is_named_with_its_place_and_what_was_meant() {
+    let text = with("fact_type = [\"observation\"]");
+    let key = "fact_type".to_owned();
+    assert_eq!(error(&text), (5, 1, PolicyError::UnknownKey(key)));
+    let expected = "line 5, column 1: there is no key `fact_type` here; did you mean `fact_types`?";
+    assert_eq!(message(&text), expected);
+    assert_eq!(
+        message("[[outt]]\n"),
+        "line 1, column 3: there is no key `outt` here; did you mean `out`?"
+    );
+    assert_eq!(
+        message(&with("valid = { form = 2018-01-30 }")),
+        "line 5, column 11: there is no key `form` here; did you mean `from`?"
+    );
+    assert_eq!(
+        message(&with("colour = 1")),
+        "line 5, column 1: there is no key `colour` here"
+    );
+}
+
+#[test]
+fn what_is_not_toml_or_of_another_type_is_refused_at_its_place() {
+    assert!(matches!(error("[[out]\n"), (1, _, PolicyError::Toml(_))));
+    let (line, column, wrong) = error(&with("labels = \"reviewed\""));
+    assert_eq!((line, column), (5, 10));
+    assert!(
+        matches!(&wrong, PolicyError::Toml(message) if message.contains("expected a sequence")),
+        "{wrong}"
+    );
+    let volume = error(&with("volume = { facts = 1, bytes = 2 }"));
+    assert!(
+        matches!(&volume, (5, 10, PolicyError::Toml(message)) if message.contains("seconds")),
+        "{volume:?}"
+    );
+    assert!(matches!(
+        error(&with("valid = { from = 2018-02-30 }")),
+        (5, _, PolicyError::Toml(_))
+    ));
+}
+
+#[test]
+fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
+    let text = with("onward = [\"audiance\"]");
+    let (key, word) = ("onward", "audiance".to_owned());
+    assert_eq!(
+        error(&text),
+        (5, 11, PolicyError::UnknownWord { key, word })
+    );
+    assert!(message(&text).ends_with("did you mean `audience`?"));
+
+    let text = with("fact_types = [\"operation\", \"observatoin\"]");
+    let unknown = NameError::UnknownType("observatoin".into());
+    assert_eq!(error(&text), (5, 28, PolicyError::FactType(unknown)));
+    assert!(message(&text).ends_with("did you mean `observation`?"));
+
+    let groups = "[groups]\nnetworks = [\"seismo.*\"]\n";
+    let text = format!("{groups}{}", with("").replace("\"*\"", "\"@netwroks\""));
+    let unknown = PolicyError::UnknownGroup("netwroks".into());
+    assert_eq!(error(&text), (5, 10, unknown));
+    assert!(message(&text).ends_with("did you mean `@networks`?"));
+}
+
+#[test]
+fn a_filter_is_refused_at_the_character_that_is_wrong() {
+    let (at, expected, found) = (6, "a value", "`)`".to_owned());
+    let wrong = PolicyError::Expression(ExpressionError::Unexpected {
+        at,
+        expected,
+        found,
+    });
+    assert_eq!(error(&with("where = 'mag >=)'")), (5, 16, wrong.clone()));
+    assert_eq!(error(&with("where = '''\nmag >=)'''")), (6, 7, wrong));
+    // With escapes, the value's own start is as near as it gets.
+    assert_eq!(error(&with("where = \"a = \\\"x\\\" )\"")).1, 9);
+}
+
+#[test]
+fn rules_have_what_they_need_and_nothing_else() {
+    let missing = |key, section| PolicyError::Missing { key, section };
+    assert_eq!(
+        error("\n[[out]]\npeers = [\"*\"]\n"),
+        (2, 1, missing("compartments", "out"))
+    );
+    assert_eq!(
+        error("[[in]]\ncompartments = [\"*\"]\npeers = [\"*\"]\n"),
+        (1, 1, missing("name", "in"))
+    );
+    assert_eq!(
+        error("[[security]]\nname = \"a\"\nrefuse = true\n"),
+        (1, 1, missing("peers", "security"))
+    );
+    for (key, line) in [
+        ("refuse", "refuse = true"),
+        ("withhold", "withhold = [\"sig\"]"),
+        ("protection", "protection = \"session\""),
+    ] {
+        let hint = "it belongs into a rule of [[security]]";
+        let section = "out";
+        let (_, _, wrong) = error(&with(line));
+        assert_eq!(wrong, PolicyError::Misplaced { key, section, hint });
+    }
+    let security = "[[security]]\nname = \"a\"\npeers = [\"*\"]\n";
+    let (line, _, wrong) = error(&format!(
+        "{security}volume = {{ facts = 1, bytes = 1, seconds = 1 }}\n"
+    ));
+    assert!(matches!(
+        (line, wrong),
+        (4, PolicyError::Misplaced { key: "volume", .. })
+    ));
+    assert_eq!(error(security), (1, 1, PolicyError::NoEffect));
+    assert_eq!(
+        error(&format!("{security}refuse = false\n")).2,
+        PolicyError::NoEffect
+    );
+}
+
+#[test]
+fn names_of_rules_are_short_printable_and_their_own() {
+    let named = |name: &str| with("").replace("\"a\"", &format!("{name:?}"));
+    assert!(parse(&named(&"n".repeat(RULE_NAME_BYTES_MAX))).is_ok());
+    for name in [&"n".repeat(RULE_NAME_BYTES_MAX + 1), "", "a\nb"] {
+        assert_eq!(error(&named(name)), (2, 8, PolicyError::RuleName));
+    }
+    let twice = with("") + &with("").replace("out", "in");
+    assert_eq!(
+        error(&twice),
+        (7, 8, PolicyError::DuplicateName("a".into()))
+    );
+}
+
+#[test]
+fn moments_say_where_they_are() {
+    let (line, _, wrong) = error(&with("valid = { from = 2018-01-30T12:00:00 }"));
+    assert_eq!(
+        (line, wrong),
+        (5, PolicyError::Moment("2018-01-30T12:00:00".into()))
+    );
+}
+
+#[test]
+fn empty_lists_and_volumes_of_nothing_are_refused() {
+    for key in ["fact_types", "resource_types", "labels", "onward"] {
+        assert_eq!(
+            error(&with(&format!("{key} = []"))).2,
+            PolicyError::EmptyList(key)
+        );
+    }
+    let empty = with("").replace("[\"*\"]", "[]");
+    assert_eq!(error(&empty), (3, 9, PolicyError::EmptyList("peers")));
+    let zero = with("volume = { facts = 0, bytes = 1, seconds = 1 }");
+    assert_eq!(error(&zero), (5, 10, PolicyError::ZeroVolume));
+}
+
+#[test]
+fn policy_files_have_limits() {
+    let blank = |length| " ".repeat(length);
+    assert!(parse(&blank(POLICY_BYTES_MAX)).is_ok());
+    let long = error(&blank(POLICY_BYTES_MAX + 1)).2;
+    assert_eq!(long, PolicyError::FileTooLong(POLICY_BYTES_MAX + 1));
+
+    let rule = |n| format!("[[out]]\nname=\"{n}\"\npeers=[\"*\"]\ncompartments=[\"*\"]\n");
+    let rules = |count| (0..count).map(rule).collect::<String>();
+    assert!(parse(&rules(RULES_MAX)).is_ok());
+    assert_eq!(
+        error(&rules(RULES_MAX + 1)).2,
+        PolicyError::TooManyRules(RULES_MAX + 1)
+    );
+
+    let list = |count| with(&format!("labels = [{}]", "\"x\",".repeat(count)));
+    assert!(parse(&list(LIST_MAX)).is_ok());
+    assert_eq!(
+        error(&list(LIST_MAX + 1)).2,
+        PolicyError::ListTooLong(LIST_MAX + 1)
+    );
+
+    let names = |from, to| (from..to).map(|n| format!("\"d{n}\",")).collect::<String>();
+    let groups = |last| {
+        let groups = format!(
+            "[groups]\na=[{}]\nb=[{}]\n",
+            names(0, 600),
+            names(500, last)
+        );
+        groups + &with("").replace("\"*\"", "\"@a\", \"@b\"")
+    };
+    assert!(parse(&groups(LIST_MAX)).is_ok());
+    assert_eq!(
+        error(&groups(LIST_MAX + 1)).2,
+        PolicyError::ListTooLong(LIST_MAX + 1)
+    );
+
+    let pattern = |length: usize| with(&format!("labels = [\"{}\"]", "x".repeat(length)));
+    assert!(parse(&pattern(PATTERN_BYTES_MAX)).is_ok());
+    let long = PolicyError::PatternTooLong(PATTERN_BYTES_MAX + 1);
+    assert_eq!(error(&pattern(PATTERN_BYTES_MAX + 1)).2, long);
+}
+
+#[test]
+fn every_type_that_is_suggested_exists() {
+    for name in FACT_TYPES {
+        assert!(name.parse::<FactType>().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_without_rules_grants_nothing() {
+    assert_eq!(parse(""), Ok(SyncPolicies::default()));
+}
