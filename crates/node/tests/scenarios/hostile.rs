@@ -14,6 +14,7 @@ use causality_transport::SendStream;
 use causality_transport::TransportError;
 use causality_wire::BincodeSerializer;
 use causality_wire::BoundedVec;
+use causality_wire::CaughtUp;
 use causality_wire::Frontier;
 use causality_wire::FrontierPart;
 use causality_wire::MessageSerializer as _;
@@ -22,11 +23,15 @@ use causality_wire::Receives;
 use causality_wire::SyncMessage;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
+use std::time::Duration;
 
 use crate::world::Domain;
 use crate::world::Network;
 use crate::world::append;
 use crate::world::serve;
+
+/// How long an answer may take that takes no time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A session in which a story says every word of one side, and never reads.
 struct Liar {
@@ -140,4 +145,35 @@ async fn a_peer_that_opens_rounds_and_does_not_read_loses_its_session() {
     );
     // Others are served on.
     append(&b, "public", 1).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_talks_without_end_holds_up_nobody_else() {
+    // What peers said came before what this domain itself wanted: nobody could even remove the peer.
+    let network = Network::Memory(MemoryNetwork::new(7));
+    let (amber, basil) = (
+        network.domain("amber", 1).await,
+        network.domain("basil", 2).await,
+    );
+    let b = basil.start(vec![amber.peer(&[], &[])]).await;
+    serve(&b);
+    let mut liar = Liar::connect(&amber, &basil).await;
+    liar.say(&[frontier(0, FrontierPart::Open)]).await.unwrap();
+    let flood = tokio::spawn(async move {
+        let nothing = SyncMessage::CaughtUp(CaughtUp {
+            round: 0,
+            facts: 0,
+            bytes: 0,
+        });
+        let much = vec![nothing; 1_000];
+        while liar.say(&much).await.is_ok() {}
+    });
+    for _ in 0..100 {
+        let status = tokio::time::timeout(PATIENCE, b.status()).await;
+        status.expect("the domain answers").unwrap();
+    }
+    let removed = tokio::time::timeout(PATIENCE, b.set_peers(Vec::new())).await;
+    removed.expect("the peer is removed").unwrap();
+    let ended = tokio::time::timeout(PATIENCE, flood).await;
+    ended.expect("the session has ended").unwrap();
 }
