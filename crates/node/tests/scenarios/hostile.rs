@@ -4,6 +4,7 @@ use causality_envelope::Dialer;
 use causality_envelope::ExpectedPeer;
 use causality_envelope::FrameSealer;
 use causality_envelope::Party;
+use causality_fact::DomainId;
 use causality_fact::TransportPublicKey;
 use causality_node::PeerConfig;
 use causality_transport::Connection;
@@ -176,4 +177,43 @@ async fn a_peer_that_talks_without_end_holds_up_nobody_else() {
     removed.expect("the peer is removed").unwrap();
     let ended = tokio::time::timeout(PATIENCE, flood).await;
     ended.expect("the session has ended").unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_is_removed_as_a_whole_also_when_nobody_waits_for_it() {
+    // The command that removed it was interrupted: the peer was forgotten, its grants and its session stayed.
+    let network = Network::Memory(MemoryNetwork::new(7));
+    let (amber, basil) = (
+        network.domain("amber", 1).await,
+        network.domain("basil", 2).await,
+    );
+    let others = (0..1_000_u32).map(|number| {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&number.to_le_bytes());
+        PeerConfig {
+            domain: DomainId::new(id),
+            addresses: Vec::new(),
+            ..amber.peer(&[], &[])
+        }
+    });
+    let others: Vec<_> = others.collect();
+    let with_amber = others.iter().cloned().chain([amber.peer(&[], &[])]);
+    let b = basil.start(with_amber.collect()).await;
+    serve(&b);
+    let mut liar = Liar::connect(&amber, &basil).await;
+    liar.say(&[frontier(0, FrontierPart::Open)]).await.unwrap();
+    let amber_is_connected = async || {
+        let status = b.status().await.unwrap();
+        status.peers.iter().any(|(_, address)| address.is_some())
+    };
+    while !amber_is_connected().await {
+        tokio::task::yield_now().await;
+    }
+    tokio::select! {
+        biased;
+        _ = b.set_peers(others) => panic!("there is more to do than fits into the queue"),
+        () = std::future::ready(()) => {}
+    }
+    let closed = tokio::time::timeout(PATIENCE, liar.connection.closed()).await;
+    closed.expect("the session has ended");
 }
