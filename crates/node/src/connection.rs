@@ -12,6 +12,7 @@ use causality_envelope::HelloError;
 use causality_envelope::Party;
 use causality_fact::DomainId;
 use causality_fact::TransportPublicKey;
+use causality_fact::TreeHash;
 use causality_sync::FEEDS;
 use causality_sync::Input;
 use causality_sync::SessionId;
@@ -23,12 +24,16 @@ use causality_transport::SendStream;
 use causality_transport::TransportError;
 use causality_wire::AcceptedFormats;
 use causality_wire::BincodeSerializer;
+use causality_wire::COMPARTMENT_NAME_BYTES_MAX;
 use causality_wire::FRAME_BYTES_MAX;
+use causality_wire::LogState;
 use causality_wire::MessageSerializer as _;
 use causality_wire::SyncMessage;
 use rand_core::CryptoRng;
 use std::sync::Arc;
 use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 
@@ -41,6 +46,11 @@ pub(crate) const DONE_CODE: u32 = 3;
 
 /// How many messages may wait on one stream; a peer that does not read even that many loses its session.
 pub(crate) const STREAM_MESSAGES_MAX: usize = 1 << 16;
+/// How much memory the messages of one session may take that wait, likewise: twice the states of as many logs as a session
+/// may have, for an open and a reply, and what the peer's credit lets out.
+const UNREAD_BYTES_MAX: usize = 64 << 20;
+/// The unit in which that is counted.
+const UNREAD_UNIT: usize = 64;
 
 /// How many bytes of frames are put together for one write.
 const WRITE_BYTES: usize = 64 << 10;
@@ -159,19 +169,52 @@ async fn read_body(
 /// The sending ends of a session's streams.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    control: mpsc::Sender<SyncMessage>,
-    feeds: Vec<mpsc::Sender<SyncMessage>>,
+    control: mpsc::Sender<Queued>,
+    feeds: Vec<mpsc::Sender<Queued>>,
+    room: Arc<Semaphore>,
+}
+
+/// A message that waits for the network, with its part of the room for such.
+#[derive(Debug)]
+struct Queued {
+    message: SyncMessage,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Streams {
     /// Queues a message; `false` when the peer has not read for so long that the queue is full.
     pub(crate) fn send(&self, stream: StreamNumber, message: SyncMessage) -> bool {
+        let permits = u32::try_from(weight(&message) / UNREAD_UNIT).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(permits) else {
+            return false;
+        };
+        let message = Queued {
+            message,
+            _room: room,
+        };
         let queue = match stream {
             StreamNumber::CONTROL => &self.control,
             StreamNumber(number) => &self.feeds[usize::from(number - 1) % self.feeds.len()],
         };
         queue.try_send(message).is_ok()
     }
+}
+
+/// About how many bytes of memory a message takes.
+fn weight(message: &SyncMessage) -> usize {
+    let more = match message {
+        SyncMessage::Frontier(frontier) => {
+            frontier.logs.len() * (size_of::<LogState>() + COMPARTMENT_NAME_BYTES_MAX)
+        }
+        SyncMessage::Announce(announce) => {
+            let records = announce.key_records.iter();
+            let records: usize = records.map(|r| r.len() + size_of::<Vec<u8>>()).sum();
+            records + announce.block_roots.len() * TreeHash::LENGTH
+        }
+        SyncMessage::FactSync(chunk) => chunk.entries.len(),
+        _ => 0,
+    };
+    size_of::<SyncMessage>() + more
 }
 
 /// Starts the tasks that move a session's frames. They end with the connection. Nothing is read before `begin` says so,
@@ -227,7 +270,12 @@ pub(crate) fn run(
         // The engine may be gone, and then nobody wants to know.
         let _ = messages.inputs.send(Input::Disconnected { session }).await;
     });
-    Some(Streams { control, feeds })
+    let room = Arc::new(Semaphore::new(UNREAD_BYTES_MAX / UNREAD_UNIT));
+    Some(Streams {
+        control,
+        feeds,
+        room,
+    })
 }
 
 /// Where the messages of one stream go.
@@ -309,7 +357,7 @@ async fn read(
 async fn open_feed(
     connection: Arc<dyn Connection>,
     sealer: FrameSealer,
-    mut messages: mpsc::Receiver<SyncMessage>,
+    mut messages: mpsc::Receiver<Queued>,
     to: Messages,
 ) {
     let Some(first) = messages.recv().await else {
@@ -326,7 +374,7 @@ async fn open_feed(
 async fn write(
     send: Box<dyn SendStream>,
     sealer: FrameSealer,
-    messages: mpsc::Receiver<SyncMessage>,
+    messages: mpsc::Receiver<Queued>,
     to: Messages,
 ) {
     write_behind(send, sealer, messages, to, None).await;
@@ -336,9 +384,9 @@ async fn write(
 async fn write_behind(
     mut send: Box<dyn SendStream>,
     mut sealer: FrameSealer,
-    mut messages: mpsc::Receiver<SyncMessage>,
+    mut messages: mpsc::Receiver<Queued>,
     to: Messages,
-    mut next: Option<SyncMessage>,
+    mut next: Option<Queued>,
 ) {
     loop {
         let first = match next.take() {
@@ -352,11 +400,11 @@ async fn write_behind(
         };
         let (mut frames, mut entries) = (Vec::new(), 0);
         loop {
-            if let SyncMessage::FactSync(chunk) = &message {
+            if let SyncMessage::FactSync(chunk) = &message.message {
                 entries += chunk.entries.len();
             }
             let sealed = BincodeSerializer
-                .serialize(&message)
+                .serialize(&message.message)
                 .ok()
                 .and_then(|m| sealer.seal(&m).ok());
             let Some(frame) = sealed else { return };

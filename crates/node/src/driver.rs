@@ -254,8 +254,12 @@ impl Driver {
         mut commands: mpsc::Receiver<Command>,
         mut inputs: mpsc::Receiver<Input>,
     ) {
+        // Whose turn it is when both wait: no peer talks so much that nobody else is heard.
+        let mut is_turn_of_commands = false;
         loop {
             let has_room = self.unwritten_bytes < UNWRITTEN_BYTES_MAX;
+            let commands_first = is_turn_of_commands && has_room && !commands.is_empty();
+            is_turn_of_commands = !commands_first;
             tokio::select! {
                 biased;
                 Some(Ok(written)) = self.writing.join_next() => self.written(written),
@@ -265,7 +269,7 @@ impl Driver {
                     }
                 }
                 Some(_) = self.parting.join_next() => {}
-                Some(input) = inputs.recv() => self.handle(input),
+                Some(input) = inputs.recv(), if !commands_first => self.handle(input),
                 command = commands.recv(), if has_room => match command {
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
+use tokio::sync::Mutex;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -43,6 +44,8 @@ pub struct CrossDomainMessenger {
     entropy: Arc<dyn Entropy>,
     limits: Limits,
     peers: watch::Sender<BTreeMap<DomainId, PeerConfig>>,
+    /// Held while the peers are replaced.
+    replacing: Mutex<()>,
     commands: mpsc::Sender<Command>,
     inputs: mpsc::Sender<Input>,
     next_session: AtomicU64,
@@ -68,6 +71,7 @@ impl CrossDomainMessenger {
             entropy: Arc::clone(&config.entropy),
             limits: config.limits,
             peers: watch::Sender::default(),
+            replacing: Mutex::default(),
             commands,
             inputs,
             next_session: AtomicU64::new(0),
@@ -235,8 +239,19 @@ impl CrossDomainMessenger {
         self.peers.borrow().get(&domain).cloned()
     }
 
-    /// Replaces who is known; sessions with those who are not any more end.
-    pub(crate) async fn set_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
+    /// Replaces who is known; sessions with those who are not any more end. Goes on to its end also when the caller does not
+    /// wait for it: who is forgotten by half is served on, and cannot be removed any more.
+    pub(crate) async fn set_peers(
+        self: &Arc<Self>,
+        peers: Vec<PeerConfig>,
+    ) -> Result<(), NodeError> {
+        let messenger = Arc::clone(self);
+        let replaced = tokio::spawn(async move { messenger.replace_peers(peers).await });
+        replaced.await.unwrap_or(Err(NodeError::Stopped))
+    }
+
+    async fn replace_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
+        let _turn = self.replacing.lock().await;
         let new: BTreeMap<_, _> = peers.into_iter().map(|peer| (peer.domain, peer)).collect();
         let old = self.peers.send_replace(new.clone());
         let stopped = |_| NodeError::Stopped;

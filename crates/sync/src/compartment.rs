@@ -16,14 +16,19 @@ pub const NAME_BYTES_MAX: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Compartments {
     names: BTreeMap<CompartmentId, String>,
+    /// The other way round: a peer may bring many compartments, and each append looks for one.
+    ids: BTreeMap<String, CompartmentId>,
 }
 
 impl Compartments {
     /// From the rows of the side table.
     pub(crate) fn restore(rows: impl IntoIterator<Item = (CompartmentId, String)>) -> Self {
         let public = (CompartmentId::PUBLIC, PUBLIC_NAME.to_owned());
+        let names: BTreeMap<_, _> = rows.into_iter().chain([public]).collect();
+        let ids = names.iter().rev().map(|(id, name)| (name.clone(), *id));
         Self {
-            names: rows.into_iter().chain([public]).collect(),
+            ids: ids.collect(),
+            names,
         }
     }
 
@@ -32,10 +37,7 @@ impl Compartments {
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<CompartmentId> {
-        self.names
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(id, _)| *id)
+        self.ids.get(name).copied()
     }
 
     /// Whether a compartment that a peer calls `told` is one of those named in `granted`: by its name here or, if that was
@@ -61,6 +63,7 @@ impl Compartments {
         let free = names_like(id, told).find(|name| self.by_name(name).is_none());
         let name = free.unwrap_or_else(|| id.to_string());
         self.names.insert(id, name.clone());
+        self.ids.insert(name.clone(), id);
         let value = Some(name.into_bytes());
         SideWrite {
             table: COMPARTMENTS,
@@ -104,6 +107,20 @@ mod tests {
         assert_eq!(write.value, Some(b"ops-02020202".to_vec()));
         assert_eq!(compartments.name(one), Some("ops"));
         assert_eq!(compartments.by_name("ops-02020202"), Some(other));
+    }
+
+    #[test]
+    fn a_restored_name_is_found_as_before() {
+        let mut before = Compartments::restore([]);
+        let ids = [3, 1, 2].map(|n| CompartmentId::new([n; 16]));
+        for id in ids {
+            before.add(id, "ops");
+        }
+        let after = Compartments::restore(before.names.clone());
+        for name in before.names.values() {
+            assert!(before.by_name(name).is_some());
+            assert_eq!(before.by_name(name), after.by_name(name));
+        }
     }
 
     #[test]

@@ -4,5 +4,6 @@
 mod world;
 
 mod catch_up;
+mod hostile;
 mod live;
 mod strangers;

@@ -195,8 +195,10 @@ impl Inner {
             }
             Ok(())
         });
+        // Only after a failure: who wants the slot for himself waits for the longest read, and all others wait for him.
+        let Err(error) = done else { return };
         let mut slot = self.slot_mut();
-        if let (Err(error), Slot::Open(_)) = (done, &*slot) {
+        if matches!(*slot, Slot::Open(_)) {
             *slot = Slot::Failed(error);
         }
     }
@@ -270,6 +272,9 @@ fn open_file(config: &RedbConfig) -> Result<Engine, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
 
     #[test]
     fn a_file_that_failed_is_opened_again_and_one_that_cannot_be_is_not() {
@@ -293,6 +298,36 @@ mod tests {
             Err(StoreError::Full)
         );
         assert_eq!(inner.with(|engine| engine.logs()), Err(StoreError::Full));
+    }
+
+    #[test]
+    fn a_long_read_holds_up_no_commit() {
+        // After each commit the background took the slot for itself: behind a check or a backup of a large store all work
+        // stood still until that was done.
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb"));
+        let inner = Arc::new(Inner::open(config).unwrap());
+        let (reading, begun) = mpsc::channel();
+        let (finish, finished) = mpsc::channel::<()>();
+        let reader = Arc::clone(&inner);
+        let read = thread::spawn(move || {
+            reader.with(|_| {
+                reading.send(()).unwrap();
+                finished.recv().unwrap();
+                Ok(())
+            })
+        });
+        begun.recv().unwrap();
+        let (worked, work) = mpsc::channel();
+        let writer = Arc::clone(&inner);
+        thread::spawn(move || {
+            writer.background();
+            worked.send(()).unwrap();
+        });
+        let waited = work.recv_timeout(Duration::from_secs(20));
+        finish.send(()).unwrap();
+        assert_eq!(read.join().unwrap(), Ok(()));
+        assert_eq!(waited, Ok(()));
     }
 
     #[test]
