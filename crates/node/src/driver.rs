@@ -40,6 +40,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -51,6 +52,7 @@ use crate::connection::Streams;
 use crate::connection::VIOLATION_CODE;
 use crate::error::NodeError;
 use crate::error::goodbye;
+use crate::events::NodeEvent;
 use crate::problem::LogProblem;
 use crate::problem::Problem;
 use crate::state::owner_of;
@@ -200,6 +202,7 @@ pub(crate) struct Driver {
     pub(crate) keys: Arc<DomainKeys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    watchers: broadcast::Sender<NodeEvent>,
     engine: Engine,
     grants: BTreeMap<DomainId, Grants>,
     sessions: Sessions,
@@ -224,6 +227,7 @@ impl Driver {
         keys: Arc<DomainKeys>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        watchers: broadcast::Sender<NodeEvent>,
         sessions_max: usize,
     ) -> Result<Self, NodeError> {
         let engine = engine(&*store, &keys, &*entropy).await?;
@@ -232,6 +236,7 @@ impl Driver {
             keys,
             clock,
             entropy,
+            watchers,
             engine,
             grants: BTreeMap::new(),
             sessions: Sessions::default(),
@@ -382,6 +387,7 @@ impl Driver {
             problems: BTreeMap::new(),
         };
         self.sessions.open.insert(session, open);
+        self.tell(NodeEvent::SessionBegan { peer });
         self.handle(Input::Connected(connected));
         true
     }
@@ -433,6 +439,9 @@ impl Driver {
             Event::CaughtUp { request, report } => {
                 if let Some(OpenRound { session, answer }) = self.rounds.remove(&request) {
                     let open = self.sessions.open.get(&session);
+                    if let Some(peer) = open.map(|open| open.peer) {
+                        self.tell(NodeEvent::CaughtUp { peer, report });
+                    }
                     let problems = open.map(|open| open.problems.values().cloned().collect());
                     let problems = problems.unwrap_or_default();
                     let _ = answer.send(Ok(CaughtUp { report, problems }));
@@ -448,7 +457,10 @@ impl Driver {
                 self.problem(log, peer, Problem::Refused(error));
             }
             Event::TooFarBehind { log, peer } => self.problem(log, peer, Problem::TooFarBehind),
-            Event::Grown { log, size } => tracing::debug!(%log, size, "a log has grown"),
+            Event::Grown { log, size } => {
+                tracing::debug!(%log, size, "a log has grown");
+                self.tell(NodeEvent::Grown { log, size });
+            }
             _ => {}
         }
     }
@@ -466,6 +478,10 @@ impl Driver {
             error => tracing::warn!(?session, %error, "a session was ended"),
         }
         if let Some(open) = self.sessions.take(session) {
+            self.tell(NodeEvent::SessionEnded {
+                peer: open.peer,
+                error: error.clone(),
+            });
             open.connection.close(DONE_CODE, "the session is over");
         }
         let is_of = |_: &RequestId, round: &mut OpenRound| round.session == session;
@@ -482,14 +498,25 @@ impl Driver {
             compartment: compartment.map(str::to_owned),
             problem,
         };
+        self.tell(NodeEvent::Problem {
+            peer,
+            problem: met.clone(),
+        });
         if let Some(problems) = self.sessions.problems_with(peer) {
             problems.insert(log, met);
         }
     }
 
+    /// Tells whoever watches.
+    fn tell(&self, event: NodeEvent) {
+        // Nobody may be watching.
+        let _ = self.watchers.send(event);
+    }
+
     /// Says goodbye, lets what was sent before arrive, then closes.
     fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
         let Some(OpenSession {
+            peer,
             streams,
             connection,
             ..
@@ -497,6 +524,8 @@ impl Driver {
         else {
             return;
         };
+        let error = SyncError::Goodbye(reason);
+        self.tell(NodeEvent::SessionEnded { peer, error });
         let goodbye = SyncMessage::Goodbye(Goodbye { reason });
         streams.send(causality_sync::StreamNumber::CONTROL, goodbye);
         // Without it the streams end behind what was queued.
@@ -555,6 +584,7 @@ impl Driver {
     /// starts from what is durable.
     async fn start_over(&mut self, error: StoreError) {
         tracing::error!(%error, "the store failed");
+        self.tell(NodeEvent::StoreFailed(error.clone()));
         self.generation += 1;
         for (_, answer) in std::mem::take(&mut self.appends) {
             let _ = answer.send(Err(AppendFailure::Store(error.clone())));

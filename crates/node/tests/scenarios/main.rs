@@ -4,5 +4,6 @@
 mod world;
 
 mod catch_up;
+mod events;
 mod live;
 mod strangers;
