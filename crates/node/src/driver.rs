@@ -204,6 +204,9 @@ pub(crate) struct Driver {
     pub(crate) entropy: Arc<dyn Entropy>,
     watchers: broadcast::Sender<NodeEvent>,
     engine: Engine,
+    /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
+    /// hear nor do anything; whoever looks at it still may.
+    failed: Option<StoreError>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: Sessions,
     sessions_max: usize,
@@ -238,6 +241,7 @@ impl Driver {
             entropy,
             watchers,
             engine,
+            failed: None,
             grants: BTreeMap::new(),
             sessions: Sessions::default(),
             sessions_max,
@@ -277,7 +281,10 @@ impl Driver {
                         let _ = stopped.send(());
                         return;
                     }
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        self.read_again().await;
+                        self.command(command);
+                    }
                     None => return,
                 },
             }
@@ -288,7 +295,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        self.engine.handle(self.clock.now_ms(), input);
+        if self.failed.is_none() {
+            self.engine.handle(self.clock.now_ms(), input);
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -298,6 +307,10 @@ impl Driver {
                 drafts,
                 answer,
             } => {
+                if let Some(error) = self.failed.clone() {
+                    let _ = answer.send(Err(AppendFailure::Store(error)));
+                    return;
+                }
                 let request = self.request();
                 self.appends.insert(request, answer);
                 self.handle(Input::Append {
@@ -375,7 +388,7 @@ impl Driver {
                 return false;
             }
         }
-        if self.sessions.len() >= self.sessions_max {
+        if self.failed.is_some() || self.sessions.len() >= self.sessions_max {
             return false;
         }
         let session = connected.session;
@@ -394,6 +407,9 @@ impl Driver {
 
     /// Performs the engine's effects; returns the error when its store has failed.
     fn perform(&mut self) -> Option<StoreError> {
+        if self.failed.is_some() {
+            return None;
+        }
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Commit { ticket, batch } => {
@@ -581,7 +597,7 @@ impl Driver {
     }
 
     /// The store failed: what is in the engine may be ahead of it. Everybody is told, all sessions end, and a new engine
-    /// starts from what is durable.
+    /// starts from what is durable, as soon as the store can be read.
     async fn start_over(&mut self, error: StoreError) {
         tracing::error!(%error, "the store failed");
         self.tell(NodeEvent::StoreFailed(error.clone()));
@@ -600,9 +616,19 @@ impl Driver {
         self.unwritten_bytes = 0;
         // What is being written must have ended before the store is read.
         while self.writing.join_next().await.is_some() {}
+        self.failed = Some(error);
+        self.read_again().await;
+    }
+
+    /// Makes a new engine from what is durable, if the one before was given up.
+    async fn read_again(&mut self) {
+        if self.failed.is_none() {
+            return;
+        }
         match engine(&*self.store, &self.keys, &*self.entropy).await {
             Ok(engine) => {
                 self.engine = engine;
+                self.failed = None;
                 for (peer, grants) in self.grants.clone() {
                     self.handle(Input::Grants { peer, grants });
                 }
