@@ -5,6 +5,7 @@ use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
 use causality_fact::Entry;
+use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
@@ -37,6 +38,7 @@ use causality_wire::Goodbye;
 use causality_wire::GoodbyeReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,6 +209,9 @@ pub(crate) struct Driver {
     /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
     /// hear nor do anything; whoever looks at it still may.
     failed: Option<StoreError>,
+    /// The own lanes that an engine has given up: it may have failed before that was durable, and the next one must not write
+    /// to them either.
+    stopped: BTreeSet<LaneId>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: Sessions,
     sessions_max: usize,
@@ -233,7 +238,8 @@ impl Driver {
         watchers: broadcast::Sender<NodeEvent>,
         sessions_max: usize,
     ) -> Result<Self, NodeError> {
-        let engine = engine(&*store, &keys, &*entropy).await?;
+        let stopped = BTreeSet::new();
+        let engine = engine(&*store, &keys, &*entropy, &stopped).await?;
         Ok(Self {
             store,
             keys,
@@ -242,6 +248,7 @@ impl Driver {
             watchers,
             engine,
             failed: None,
+            stopped,
             grants: BTreeMap::new(),
             sessions: Sessions::default(),
             sessions_max,
@@ -508,6 +515,10 @@ impl Driver {
 
     fn problem(&mut self, log: LogId, peer: DomainId, problem: Problem) {
         tracing::warn!(%log, %peer, %problem, "a log cannot be brought up to date with a peer");
+        let gives_up = matches!(problem, Problem::Forked | Problem::LaneAhead);
+        if gives_up && log.origin == self.engine.domain() {
+            self.stopped.insert(log.lane);
+        }
         let compartment = self.engine.compartment_name(log.compartment);
         let met = LogProblem {
             log,
@@ -625,7 +636,7 @@ impl Driver {
         if self.failed.is_none() {
             return;
         }
-        match engine(&*self.store, &self.keys, &*self.entropy).await {
+        match engine(&*self.store, &self.keys, &*self.entropy, &self.stopped).await {
             Ok(engine) => {
                 self.engine = engine;
                 self.failed = None;
@@ -669,11 +680,17 @@ async fn engine(
     store: &dyn FactStore,
     keys: &Arc<DomainKeys>,
     entropy: &dyn Entropy,
+    stopped: &BTreeSet<LaneId>,
 ) -> Result<Engine, NodeError> {
-    let state = read_state(store).await?;
+    let mut state = read_state(store).await?;
     if let Some(found) = owner_of(&state)?.filter(|found| *found != keys.domain()) {
         return Err(NodeError::OtherDomain { found });
     }
+    let writes_to = |lane: &[u8], stopped: &LaneId| lane == stopped.as_bytes();
+    state
+        .lanes
+        .0
+        .retain(|(_, lane)| !stopped.iter().any(|one| writes_to(lane, one)));
     let restored = Restored::from_store(state)?;
     Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
 }
