@@ -50,6 +50,11 @@ impl Args {
         (!self.words.is_empty()).then(|| self.words.remove(0))
     }
 
+    /// Takes whatever is left, to hand it on.
+    pub(crate) fn rest(self) -> Vec<String> {
+        self.words
+    }
+
     /// Refuses what nobody took.
     pub(crate) fn finish(self) -> Result<(), Usage> {
         match self.words.first() {
@@ -96,6 +101,13 @@ mod tests {
         assert_eq!(args.number("--facts").unwrap(), Some(10_000));
         assert_eq!(args.word().as_deref(), Some("sync"));
         args.finish().unwrap();
+    }
+
+    #[test]
+    fn what_is_left_is_handed_on_in_its_order() {
+        let mut args = args("--seed 7 --keep --trace");
+        assert!(args.flag("--keep"));
+        assert_eq!(args.rest(), ["--seed", "7", "--trace"]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod integration;
 mod layers;
 mod program;
 mod seed_map;
+mod sim;
 mod source;
 mod test;
 mod tidy;
@@ -42,6 +43,7 @@ fn dispatch(verb: &str, args: Args) -> anyhow::Result<()> {
         "integration" => integration::run(args),
         "layers" => layers::run(args),
         "seed-map" => seed_map::run(args),
+        "sim" => sim::run(args),
         "test" => test::run(args),
         "tidy" => tidy::run(args),
         other => Err(Usage::new(format!(
@@ -68,6 +70,12 @@ The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory 
                   --facts-large N   for the flatness and memory bounds (default 1000000; 0: leave them out)
                   -o json           the figures as JSON
   integration   only the tests over real processes.
+  sim           simulated worlds: real nodes on networks, disks and clocks that fail on purpose, in virtual time. Without
+                options the worlds of seeds 0..100.
+                  --seeds A..B      the worlds of these seeds
+                  --seed S          one of them; with --trace line by line, with --history FILE for the judge
+                  --minutes M       as many as fit, with --from S from that seed on; says where to go on
+                  --scenario NAME   a story with a name, or `all`
 
 Checks, each a part of `test`:
 

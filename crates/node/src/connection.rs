@@ -261,6 +261,7 @@ pub(crate) fn run(
         let control = read(recv, opener, Arc::clone(&connection), messages.clone());
         let accepting = accept_feeds(Arc::clone(&connection), openers, messages.clone());
         tokio::select! {
+            biased;
             () = control => {}
             () = accepting => {}
             _ = connection.closed() => {}

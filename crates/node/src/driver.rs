@@ -5,6 +5,7 @@ use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
 use causality_fact::Entry;
+use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
@@ -37,9 +38,11 @@ use causality_wire::Goodbye;
 use causality_wire::GoodbyeReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -51,6 +54,7 @@ use crate::connection::Streams;
 use crate::connection::VIOLATION_CODE;
 use crate::error::NodeError;
 use crate::error::goodbye;
+use crate::events::NodeEvent;
 use crate::problem::LogProblem;
 use crate::problem::Problem;
 use crate::state::owner_of;
@@ -200,7 +204,14 @@ pub(crate) struct Driver {
     pub(crate) keys: Arc<DomainKeys>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    watchers: broadcast::Sender<NodeEvent>,
     engine: Engine,
+    /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
+    /// hear nor do anything; whoever looks at it still may.
+    failed: Option<StoreError>,
+    /// The own lanes that an engine has given up: it may have failed before that was durable, and the next one must not write
+    /// to them either.
+    stopped: BTreeSet<LaneId>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: Sessions,
     sessions_max: usize,
@@ -224,15 +235,20 @@ impl Driver {
         keys: Arc<DomainKeys>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        watchers: broadcast::Sender<NodeEvent>,
         sessions_max: usize,
     ) -> Result<Self, NodeError> {
-        let engine = engine(&*store, &keys, &*entropy).await?;
+        let stopped = BTreeSet::new();
+        let engine = engine(&*store, &keys, &*entropy, &stopped).await?;
         Ok(Self {
             store,
             keys,
             clock,
             entropy,
+            watchers,
             engine,
+            failed: None,
+            stopped,
             grants: BTreeMap::new(),
             sessions: Sessions::default(),
             sessions_max,
@@ -276,7 +292,10 @@ impl Driver {
                         let _ = stopped.send(());
                         return;
                     }
-                    Some(command) => self.command(command),
+                    Some(command) => {
+                        self.read_again().await;
+                        self.command(command);
+                    }
                     None => return,
                 },
             }
@@ -287,7 +306,9 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        self.engine.handle(self.clock.now_ms(), input);
+        if self.failed.is_none() {
+            self.engine.handle(self.clock.now_ms(), input);
+        }
     }
 
     fn command(&mut self, command: Command) {
@@ -297,6 +318,10 @@ impl Driver {
                 drafts,
                 answer,
             } => {
+                if let Some(error) = self.failed.clone() {
+                    let _ = answer.send(Err(AppendFailure::Store(error)));
+                    return;
+                }
                 let request = self.request();
                 self.appends.insert(request, answer);
                 self.handle(Input::Append {
@@ -374,7 +399,7 @@ impl Driver {
                 return false;
             }
         }
-        if self.sessions.len() >= self.sessions_max {
+        if self.failed.is_some() || self.sessions.len() >= self.sessions_max {
             return false;
         }
         let session = connected.session;
@@ -386,12 +411,16 @@ impl Driver {
             problems: BTreeMap::new(),
         };
         self.sessions.open.insert(session, open);
+        self.tell(NodeEvent::SessionBegan { peer });
         self.handle(Input::Connected(connected));
         true
     }
 
     /// Performs the engine's effects; returns the error when its store has failed.
     fn perform(&mut self) -> Option<StoreError> {
+        if self.failed.is_some() {
+            return None;
+        }
         while let Some(output) = self.engine.poll_output() {
             match output {
                 Output::Commit { ticket, batch } => {
@@ -437,6 +466,9 @@ impl Driver {
             Event::CaughtUp { request, report } => {
                 if let Some(OpenRound { session, answer }) = self.rounds.remove(&request) {
                     let open = self.sessions.open.get(&session);
+                    if let Some(peer) = open.map(|open| open.peer) {
+                        self.tell(NodeEvent::CaughtUp { peer, report });
+                    }
                     let problems = open.map(|open| open.problems.values().cloned().collect());
                     let problems = problems.unwrap_or_default();
                     let _ = answer.send(Ok(CaughtUp { report, problems }));
@@ -452,7 +484,10 @@ impl Driver {
                 self.problem(log, peer, Problem::Refused(error));
             }
             Event::TooFarBehind { log, peer } => self.problem(log, peer, Problem::TooFarBehind),
-            Event::Grown { log, size } => tracing::debug!(%log, size, "a log has grown"),
+            Event::Grown { log, size } => {
+                tracing::debug!(%log, size, "a log has grown");
+                self.tell(NodeEvent::Grown { log, size });
+            }
             _ => {}
         }
     }
@@ -470,6 +505,10 @@ impl Driver {
             error => tracing::warn!(?session, %error, "a session was ended"),
         }
         if let Some(open) = self.sessions.take(session) {
+            self.tell(NodeEvent::SessionEnded {
+                peer: open.peer,
+                error: error.clone(),
+            });
             open.connection.close(DONE_CODE, "the session is over");
         }
         let is_of = |_: &RequestId, round: &mut OpenRound| round.session == session;
@@ -480,20 +519,35 @@ impl Driver {
 
     fn problem(&mut self, log: LogId, peer: DomainId, problem: Problem) {
         tracing::warn!(%log, %peer, %problem, "a log cannot be brought up to date with a peer");
+        let gives_up = matches!(problem, Problem::Forked | Problem::LaneAhead);
+        if gives_up && log.origin == self.engine.domain() {
+            self.stopped.insert(log.lane);
+        }
         let compartment = self.engine.compartment_name(log.compartment);
         let met = LogProblem {
             log,
             compartment: compartment.map(str::to_owned),
             problem,
         };
+        self.tell(NodeEvent::Problem {
+            peer,
+            problem: met.clone(),
+        });
         if let Some(problems) = self.sessions.problems_with(peer) {
             problems.insert(log, met);
         }
     }
 
+    /// Tells whoever watches.
+    fn tell(&self, event: NodeEvent) {
+        // Nobody may be watching.
+        let _ = self.watchers.send(event);
+    }
+
     /// Says goodbye, lets what was sent before arrive, then closes.
     fn close(&mut self, session: SessionId, reason: GoodbyeReason) {
         let Some(OpenSession {
+            peer,
             streams,
             connection,
             ..
@@ -501,6 +555,8 @@ impl Driver {
         else {
             return;
         };
+        let error = SyncError::Goodbye(reason);
+        self.tell(NodeEvent::SessionEnded { peer, error });
         let goodbye = SyncMessage::Goodbye(Goodbye { reason });
         streams.send(causality_sync::StreamNumber::CONTROL, goodbye);
         // Without it the streams end behind what was queued.
@@ -556,9 +612,10 @@ impl Driver {
     }
 
     /// The store failed: what is in the engine may be ahead of it. Everybody is told, all sessions end, and a new engine
-    /// starts from what is durable.
+    /// starts from what is durable, as soon as the store can be read.
     async fn start_over(&mut self, error: StoreError) {
         tracing::error!(%error, "the store failed");
+        self.tell(NodeEvent::StoreFailed(error.clone()));
         self.generation += 1;
         for (_, answer) in std::mem::take(&mut self.appends) {
             let _ = answer.send(Err(AppendFailure::Store(error.clone())));
@@ -574,9 +631,19 @@ impl Driver {
         self.unwritten_bytes = 0;
         // What is being written must have ended before the store is read.
         while self.writing.join_next().await.is_some() {}
-        match engine(&*self.store, &self.keys, &*self.entropy).await {
+        self.failed = Some(error);
+        self.read_again().await;
+    }
+
+    /// Makes a new engine from what is durable, if the one before was given up.
+    async fn read_again(&mut self) {
+        if self.failed.is_none() {
+            return;
+        }
+        match engine(&*self.store, &self.keys, &*self.entropy, &self.stopped).await {
             Ok(engine) => {
                 self.engine = engine;
+                self.failed = None;
                 for (peer, grants) in self.grants.clone() {
                     self.handle(Input::Grants { peer, grants });
                 }
@@ -617,11 +684,17 @@ async fn engine(
     store: &dyn FactStore,
     keys: &Arc<DomainKeys>,
     entropy: &dyn Entropy,
+    stopped: &BTreeSet<LaneId>,
 ) -> Result<Engine, NodeError> {
-    let state = read_state(store).await?;
+    let mut state = read_state(store).await?;
     if let Some(found) = owner_of(&state)?.filter(|found| *found != keys.domain()) {
         return Err(NodeError::OtherDomain { found });
     }
+    let writes_to = |lane: &[u8], stopped: &LaneId| lane == stopped.as_bytes();
+    state
+        .lanes
+        .0
+        .retain(|(_, lane)| !stopped.iter().any(|one| writes_to(lane, one)));
     let restored = Restored::from_store(state)?;
     Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
 }

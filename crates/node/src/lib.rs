@@ -50,18 +50,22 @@ mod state;
 mod clock;
 mod config;
 mod error;
+mod events;
 
 pub use causality_sync::{
     AppendError, AppendOutcome, Appended, Direction, Draft, DraftError, LogError, ReadContext,
-    Reference, Supersedes,
+    Reference, RoundReport, Supersedes, SyncError,
 };
 pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use config::{Limits, NodeConfig, PeerConfig};
 pub use error::NodeError;
+pub use events::EVENTS_MAX;
+pub use events::NodeEvent;
+pub use events::NodeEvents;
 pub use messenger::CrossDomainMessenger;
 pub use node::{Node, Status};
 pub use problem::{LogProblem, Problem};
 pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
-pub use state::store_owner;
+pub use state::{read_state, store_owner};
 pub use synchronizer::{FactSynchronizer, SyncReport};

@@ -4,6 +4,7 @@ use causality_fact::DomainId;
 use causality_fact::LogId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::broadcast;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -16,6 +17,9 @@ use crate::driver::INPUTS_MAX;
 use crate::driver::Look;
 use crate::driver::View;
 use crate::error::NodeError;
+use crate::events::EVENTS_MAX;
+use crate::events::NodeEvent;
+use crate::events::NodeEvents;
 use crate::messenger::CrossDomainMessenger;
 use crate::registry::FactRegistry;
 use crate::synchronizer::FactSynchronizer;
@@ -28,6 +32,7 @@ pub struct Node {
     synchronizer: FactSynchronizer,
     messenger: Arc<CrossDomainMessenger>,
     commands: mpsc::Sender<Command>,
+    watchers: broadcast::WeakSender<NodeEvent>,
 }
 
 /// A node at a glance.
@@ -70,7 +75,10 @@ impl Node {
         } = config;
         let domain = keys.domain();
         let registry = FactRegistry::new(Arc::clone(&store), commands.clone());
-        let driver = Driver::start(store, keys, clock, entropy, limits.sessions_max).await?;
+        let (events, _) = broadcast::channel(EVENTS_MAX);
+        let watchers = events.downgrade();
+        let sessions_max = limits.sessions_max;
+        let driver = Driver::start(store, keys, clock, entropy, events, sessions_max).await?;
         tokio::spawn(driver.run(commands_in, inputs_in));
         let messenger = Arc::new(messenger);
         messenger.set_peers(peers).await?;
@@ -81,6 +89,7 @@ impl Node {
             synchronizer,
             messenger,
             commands,
+            watchers,
         })
     }
 
@@ -102,6 +111,12 @@ impl Node {
     /// Its connections.
     pub fn messenger(&self) -> &CrossDomainMessenger {
         &self.messenger
+    }
+
+    /// What happens in the node from now on, for one watcher more; `None` after the end.
+    pub fn events(&self) -> Option<NodeEvents> {
+        let watchers = self.watchers.upgrade()?;
+        Some(NodeEvents(watchers.subscribe()))
     }
 
     /// Replaces who is known. Counts at once for what is sent and received from now on; sessions with those who are not
@@ -162,8 +177,9 @@ impl Node {
                 kept.entry(peer.domain).or_insert_with(keep);
             }
             tokio::select! {
-                changed = changes.changed() => if changed.is_err() { break },
+                biased;
                 () = self.commands.closed() => break,
+                changed = changes.changed() => if changed.is_err() { break },
             }
         }
         accepting.abort();

@@ -57,7 +57,12 @@ pub(crate) fn owner_of(state: &StoreState) -> Result<Option<DomainId>, RestoreEr
     Ok(None)
 }
 
-pub(crate) async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError> {
+/// Reads from a store what an engine starts from: for whoever looks at a store without a node, too.
+///
+/// # Errors
+///
+/// As the store.
+pub async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError> {
     let marker = SideKey {
         table: SideTable::STORE,
         key: RESTORED_KEY.to_vec(),

@@ -153,6 +153,7 @@ impl FactSynchronizer {
         let mut report = SyncReport::default();
         let result = loop {
             tokio::select! {
+                biased;
                 result = &mut round => break result,
                 _ = ticks.tick() => {
                     let (sent, received) = self.counts(session.id).await;

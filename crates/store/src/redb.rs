@@ -73,15 +73,15 @@ impl RedbStore {
         Ok(Self::new(Inner::open(config)?, executor))
     }
 
-    /// Opens the store in something else than a file, such as the disk of a simulation; makes one where it is empty. It is
-    /// not opened again after a failure. A loss of power while it is made may leave what is `NotAStore`; in a file that
-    /// cannot happen.
+    /// Opens the store in something else than a file, such as the disk of a simulation; makes one where it is empty.
+    /// `backend` is called now, and again whenever the backend before it has failed. A loss of power while the store is
+    /// made may leave what is `NotAStore`; in a file that cannot happen.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn open_backend(
-        backend: impl StorageBackend,
+    pub fn open_backend<B: StorageBackend>(
+        backend: impl Fn() -> B + Send + Sync + 'static,
         config: RedbConfig,
         executor: Arc<dyn Executor>,
     ) -> Result<Self, StoreError> {

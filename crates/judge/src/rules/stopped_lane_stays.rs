@@ -117,7 +117,8 @@ impl StoppedLaneStays {
                 .map(|peer| (peer, world.size_at(peer, log)))
                 .filter(|(_, has)| *has > size)
                 .collect();
-            if !ahead.is_empty() {
+            // A store that knows nothing of a lane draws another one: it has nothing to give up.
+            if size > 0 && !ahead.is_empty() {
                 let rolled_back = RolledBack {
                     when: world.now,
                     size,

@@ -4,6 +4,7 @@
 mod world;
 
 mod catch_up;
+mod events;
 mod hostile;
 mod live;
 mod strangers;

@@ -15,19 +15,21 @@ use crate::batch::{Batch, Committed};
 use crate::error::StoreError;
 
 /// What all handles and jobs of a store share.
-#[derive(Debug)]
 pub(super) struct Inner {
     config: RedbConfig,
-    reopens: bool,
+    open: Open,
     slot: RwLock<Slot>,
     queue: Mutex<Queue>,
 }
+
+/// Opens what the store lies in: at first, and again after it has failed.
+type Open = Box<dyn Fn(&RedbConfig) -> Result<Engine, StoreError> + Send + Sync>;
 
 /// The file.
 #[derive(Debug)]
 enum Slot {
     Open(Box<Engine>),
-    /// The disk failed with this; to be opened again, where that is possible.
+    /// The disk failed with this; to be opened again.
     Failed(StoreError),
     Closed,
 }
@@ -50,34 +52,34 @@ pub(super) struct Pending {
 
 impl Inner {
     pub(super) fn open(config: RedbConfig) -> Result<Self, StoreError> {
-        let config = config.bounded();
-        let engine = open_file(&config)?;
-        Ok(Self::new(engine, config, true))
+        Self::new(Box::new(open_file), config)
     }
 
-    pub(super) fn open_backend(
-        backend: impl StorageBackend,
+    pub(super) fn open_backend<B: StorageBackend>(
+        backend: impl Fn() -> B + Send + Sync + 'static,
         config: RedbConfig,
     ) -> Result<Self, StoreError> {
-        let config = config.bounded();
-        let engine = guarded(|| {
-            let db = builder(&config).create_with_backend(backend);
-            Engine::open(
-                db.map_err(|error| open_failed(error, &config.path))?,
-                &config,
-            )
-        })?;
-        Ok(Self::new(engine, config, false))
+        let open = move |config: &RedbConfig| {
+            guarded(|| {
+                let db = builder(config).create_with_backend(backend());
+                Engine::open(
+                    db.map_err(|error| open_failed(error, &config.path))?,
+                    config,
+                )
+            })
+        };
+        Self::new(Box::new(open), config)
     }
 
-    fn new(engine: Engine, config: RedbConfig, reopens: bool) -> Self {
-        let slot = RwLock::new(Slot::Open(Box::new(engine)));
-        Self {
+    fn new(open: Open, config: RedbConfig) -> Result<Self, StoreError> {
+        let config = config.bounded();
+        let slot = RwLock::new(Slot::Open(Box::new(open(&config)?)));
+        Ok(Self {
             config,
-            reopens,
+            open,
             slot,
             queue: Mutex::default(),
-        }
+        })
     }
 
     pub(super) fn config(&self) -> &RedbConfig {
@@ -115,13 +117,13 @@ impl Inner {
     }
 
     fn reopen(&self) -> Result<(), StoreError> {
-        let failed = |slot: &Slot| matches!(slot, Slot::Failed(_)) && self.reopens;
+        let failed = |slot: &Slot| matches!(slot, Slot::Failed(_));
         if !failed(&self.slot.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(());
         }
         let mut slot = self.slot_mut();
         if failed(&slot) {
-            *slot = Slot::Open(Box::new(open_file(&self.config)?));
+            *slot = Slot::Open(Box::new((self.open)(&self.config)?));
         }
         Ok(())
     }
@@ -213,7 +215,6 @@ impl Inner {
 }
 
 /// The job that works until the queue is empty and nothing is due.
-#[derive(Debug)]
 pub(super) struct Drain(Option<Arc<Inner>>);
 
 impl Drain {
@@ -277,7 +278,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_file_that_failed_is_opened_again_and_one_that_cannot_be_is_not() {
+    fn what_failed_is_opened_again_a_file_or_another_backend() {
         let folder = tempfile::tempdir().unwrap();
         let config = RedbConfig::new(folder.path().join("store.redb"));
         let inner = Inner::open(config).unwrap();
@@ -291,13 +292,13 @@ mod tests {
         ));
         assert_eq!(inner.with(|engine| engine.logs()), Ok(vec![]));
 
-        let memory = redb::backends::InMemoryBackend::new();
+        let memory = redb::backends::InMemoryBackend::new;
         let inner = Inner::open_backend(memory, RedbConfig::new("memory")).unwrap();
         assert_eq!(
             inner.with(|_| Err::<(), _>(StoreError::Full)),
             Err(StoreError::Full)
         );
-        assert_eq!(inner.with(|engine| engine.logs()), Err(StoreError::Full));
+        assert_eq!(inner.with(|engine| engine.logs()), Ok(vec![]));
     }
 
     #[test]

@@ -127,7 +127,8 @@ fn open_on(disk: &Disk) -> Result<RedbStore, StoreError> {
     config.index_step_keys = 5;
     config.cache_bytes = 1 << 20;
     config.group_bytes_max = 1;
-    RedbStore::open_backend(disk.clone(), config, Arc::new(later))
+    let disk = disk.clone();
+    RedbStore::open_backend(move || disk.clone(), config, Arc::new(later))
 }
 
 fn random_batch(random: &mut ChaCha8Rng) -> Batch {
@@ -255,9 +256,7 @@ async fn a_full_disk_and_a_broken_one_are_told_apart() {
         let one = || batch([entry(1, 1, 0, None)]);
         assert_eq!(store.commit(one()).await, Err(expected.clone()));
         assert_eq!(store.commit(one()).await, Err(expected));
-        drop(store);
         disk.platters().budget = None;
-        let store = open_on(&disk).unwrap();
         assert_eq!(store.commit(one()).await.unwrap().journal, 1);
     }
 }
@@ -266,7 +265,8 @@ async fn a_full_disk_and_a_broken_one_are_told_apart() {
 async fn batches_that_wait_share_one_sync() {
     let disk = Disk::default();
     let config = RedbConfig::new("simulated");
-    let store = RedbStore::open_backend(disk.clone(), config, Arc::new(later)).unwrap();
+    let backend = disk.clone();
+    let store = RedbStore::open_backend(move || backend.clone(), config, Arc::new(later)).unwrap();
     let before = disk.platters().syncs;
     let one = |position| batch([entry(1, position, 0, None)]);
     let forged = batch([entry(1, 0, 10, None)]);

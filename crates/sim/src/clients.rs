@@ -1,0 +1,255 @@
+//! Those who work with a node while it runs: one appends, one reads, one watches. What they ask and hear goes into the
+//! history.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use causality_fact::{DomainId, FactQuery, LogId, Value};
+use causality_judge::Bytes;
+use causality_judge::history::{Acknowledged, Event, Seen};
+use causality_node::{
+    Draft, LogError, LogProblem, Node, NodeError, NodeEvent, NodeEvents, Problem,
+};
+use causality_store::Place;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng as _;
+
+use crate::history::{History, PUBLIC, fact_id, log_id, place};
+use crate::trace::Trace;
+
+/// The places that a reader has seen something at. A handle: clones are the same reader's.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<BTreeSet<(LogId, u64)>>>);
+
+impl Memory {
+    fn is_new(&self, place: Place) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.insert((place.log, place.position))
+    }
+
+    /// Other things may stand there now.
+    pub(crate) fn forget(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+}
+
+/// What the clients of all nodes share.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(crate) trace: Trace,
+    pub(crate) history: History,
+    /// The names of all domains.
+    pub(crate) names: Arc<Vec<(DomainId, &'static str)>>,
+    /// Nobody appends by himself any more.
+    pub(crate) is_quiet: Arc<AtomicBool>,
+    /// Requests of all nodes are numbered together.
+    pub(crate) requests: Arc<AtomicU64>,
+}
+
+impl Clients {
+    /// Appends facts now and then: few, sometimes many, with little content or more.
+    pub(crate) async fn append_now_and_then(
+        self,
+        name: &str,
+        node: Node,
+        is_hushed: Arc<AtomicBool>,
+        mut random: ChaCha8Rng,
+    ) {
+        loop {
+            tokio::time::sleep(between(&mut random, 50, 1_500)).await;
+            if is_hushed.load(Ordering::Relaxed) {
+                continue;
+            }
+            if self.is_quiet.load(Ordering::Relaxed) {
+                return;
+            }
+            let count = match random.next_u32() % 16 {
+                0 => 1 + random.next_u32() % 60,
+                _ => 1 + random.next_u32() % 4,
+            };
+            let drafts = (0..count).filter_map(|_| draft(&mut random)).collect();
+            // Whether it succeeds is in the history.
+            let _ = self.append(name, &node, drafts).await;
+        }
+    }
+
+    /// Appends facts and waits for the answer.
+    pub async fn append(
+        &self,
+        name: &str,
+        node: &Node,
+        drafts: Vec<Draft>,
+    ) -> Result<(), NodeError> {
+        let (request, count) = (
+            self.requests.fetch_add(1, Ordering::Relaxed),
+            u32::try_from(drafts.len()).unwrap_or(u32::MAX),
+        );
+        let asked = Event::Appended {
+            request,
+            compartment: PUBLIC,
+            facts: count,
+        };
+        self.history.write(name, asked);
+        let appended = match node.registry().register_facts("public", drafts).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                self.trace.tell(name, &format!("could not append: {error}"));
+                return Err(error);
+            }
+        };
+        let mut facts = Vec::new();
+        for fact in appended {
+            // It is durable, but a node whose disk has just failed cannot show it.
+            let found = node.registry().get_fact(fact.id).await.ok().flatten();
+            facts.push(Acknowledged {
+                id: fact_id(fact.id),
+                place: found.map(|found| place(&found.place)),
+            });
+        }
+        self.trace.tell(name, &format!("appended {count} facts"));
+        let acknowledged = Event::Acknowledged { request, facts };
+        self.history.write(name, acknowledged);
+        Ok(())
+    }
+
+    /// Reads everything again and again, and notes what was not there before.
+    pub(crate) async fn read_now_and_then(
+        self,
+        name: &str,
+        node: Node,
+        memory: Memory,
+        mut random: ChaCha8Rng,
+    ) {
+        loop {
+            tokio::time::sleep(between(&mut random, 1_000, 8_000)).await;
+            let (query, mut after) = (FactQuery::default(), None);
+            loop {
+                let page = node.registry().query_facts(&query, after, PAGE_FACTS).await;
+                let Ok(page) = page else { break };
+                let fresh = page.facts.iter().filter(|fact| memory.is_new(fact.place));
+                let facts: Vec<_> = fresh
+                    .map(|fact| Seen {
+                        id: fact_id(fact.row.id()),
+                        place: place(&fact.place),
+                        row: Bytes(fact.row.bytes().to_vec()),
+                    })
+                    .collect();
+                if !facts.is_empty() {
+                    let what = format!("a reader saw {} more facts", facts.len());
+                    self.trace.note(name, &what);
+                    self.history.write(name, Event::Seen { facts });
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Writes down what a node tells.
+    pub(crate) async fn watch(
+        self,
+        name: &str,
+        mut events: NodeEvents,
+        is_hushed: Arc<AtomicBool>,
+    ) {
+        while let Some(event) = events.next().await {
+            if let NodeEvent::CaughtUp { .. } | NodeEvent::Problem { .. } = event {
+                is_hushed.store(false, Ordering::Relaxed);
+            }
+            self.heard(name, event);
+        }
+    }
+
+    fn heard(&self, name: &str, event: NodeEvent) {
+        let peer = |domain| self.name(domain).to_owned();
+        match event {
+            NodeEvent::SessionBegan { peer: with } => {
+                self.trace
+                    .tell(name, &format!("began a session with {}", self.name(with)));
+                let (peer, compartments) = (peer(with), vec![PUBLIC]);
+                self.history
+                    .write(name, Event::Meets { peer, compartments });
+            }
+            NodeEvent::SessionEnded { peer, error } => {
+                let peer = self.name(peer);
+                self.trace
+                    .tell(name, &format!("ended the session with {peer}: {error}"));
+            }
+            NodeEvent::CaughtUp { peer: with, report } => {
+                let (sent, received) = (report.facts_sent, report.facts_received);
+                let with = self.name(with);
+                let what = format!("caught up with {with}: {sent} facts sent, {received} received");
+                self.trace.tell(name, &what);
+                let peer = with.to_owned();
+                self.history.write(name, Event::Met { peer });
+            }
+            NodeEvent::Grown { log, size } => {
+                self.trace
+                    .note(name, &format!("holds {size} facts of {}", self.log(&log)));
+                let durable = Event::Durable {
+                    log: log_id(&log),
+                    size,
+                    root: None,
+                    peer: None,
+                };
+                self.history.write(name, durable);
+            }
+            NodeEvent::Problem { peer, problem } => self.met(name, self.name(peer), &problem),
+            other => self.trace.tell(name, &format!("says {other:?}")),
+        }
+    }
+
+    /// A log is not brought up to date with a peer.
+    fn met(&self, name: &str, with: &str, met: &LogProblem) {
+        let what = format!("{}, with {with}: {}", self.log(&met.log), met.problem);
+        self.trace.tell(name, &what);
+        let (log, peer) = (log_id(&met.log), Some(with.to_owned()));
+        match met.problem {
+            Problem::LaneAhead => self.history.write(name, Event::LaneStopped { log, peer }),
+            Problem::Forked | Problem::Refused(LogError::Other(_)) => {
+                self.history.write(name, Event::ForkNoticed { log, peer });
+            }
+            _ => {}
+        }
+    }
+
+    fn name(&self, domain: DomainId) -> &'static str {
+        let named = self.names.iter().find(|(id, _)| *id == domain);
+        named.map_or("somebody", |(_, name)| name)
+    }
+
+    fn log(&self, log: &LogId) -> String {
+        format!(
+            "lane {:.4} of {}",
+            log.lane.to_string(),
+            self.name(log.origin)
+        )
+    }
+}
+
+/// A statement about one of a few things, so that later ones replace earlier ones.
+pub(crate) fn draft(random: &mut ChaCha8Rng) -> Option<Draft> {
+    let resource = format!("thing/{}", random.next_u32() % 20).parse().ok()?;
+    let mut draft = Draft::new("observation".parse().ok()?, resource);
+    let number = Value::Int(i64::from(random.next_u32()));
+    draft.content.insert("number".to_owned(), number);
+    if random.next_u32().is_multiple_of(4) {
+        let text = "long ".repeat(random.next_u32() as usize % 400);
+        draft.content.insert("text".to_owned(), Value::String(text));
+    }
+    Some(draft)
+}
+
+fn between(random: &mut ChaCha8Rng, least_ms: u64, most_ms: u64) -> Duration {
+    Duration::from_millis(least_ms + random.next_u64() % (most_ms - least_ms))
+}
+
+/// How many facts a reader asks for at once.
+const PAGE_FACTS: usize = 500;

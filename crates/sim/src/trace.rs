@@ -1,0 +1,142 @@
+//! What happened in a world: folded into one number, by which two runs are compared; counted, fault by fault; and the last
+//! of it kept as a story.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::fault::FaultKind;
+
+/// The record of a run. A handle: clones are the same trace.
+#[derive(Clone, Debug)]
+pub struct Trace(Arc<Mutex<Record>>);
+
+#[derive(Debug)]
+struct Record {
+    start: Instant,
+    hasher: DefaultHasher,
+    events: u64,
+    datagrams: u64,
+    story: VecDeque<String>,
+    faults: BTreeMap<FaultKind, u64>,
+    print: fn(&str),
+}
+
+/// What a run comes to: equal for equal seeds, in whatever process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fingerprint {
+    /// Over kind, time, endpoints and length of each datagram, and each line of the story.
+    pub hash: u64,
+    /// How many lines the story had.
+    pub events: u64,
+    /// How many datagrams were sent.
+    pub datagrams: u64,
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:016x} ({} events, {} datagrams)",
+            self.hash, self.events, self.datagrams
+        )
+    }
+}
+
+impl Trace {
+    /// A trace that starts now; each of its lines is also given to `print`.
+    pub fn new(print: fn(&str)) -> Self {
+        Self(Arc::new(Mutex::new(Record {
+            start: Instant::now(),
+            hasher: DefaultHasher::new(),
+            events: 0,
+            datagrams: 0,
+            story: VecDeque::new(),
+            faults: BTreeMap::new(),
+            print,
+        })))
+    }
+
+    /// How long the world has existed.
+    pub fn now(&self) -> Duration {
+        self.record().start.elapsed()
+    }
+
+    /// Adds a line to the story: who did what, or what was done to whom.
+    pub fn tell(&self, who: &str, what: &str) {
+        let mut record = self.record();
+        let at = record.start.elapsed();
+        (at, who, what).hash(&mut record.hasher);
+        record.events += 1;
+        let line = line(at, who, what);
+        (record.print)(&line);
+        if record.story.len() == STORY_LINES_MAX {
+            record.story.pop_front();
+        }
+        record.story.push_back(line);
+    }
+
+    /// Adds what is too frequent for a story.
+    pub fn note(&self, who: &str, what: &str) {
+        let mut record = self.record();
+        let at = record.start.elapsed();
+        (at, who, what).hash(&mut record.hasher);
+        record.events += 1;
+        (record.print)(&line(at, who, what));
+    }
+
+    /// Notes that a datagram was sent: by whom, to whom, how long.
+    pub(crate) fn datagram(&self, from: &str, to: &str, length: usize) {
+        let mut record = self.record();
+        let at = record.start.elapsed();
+        (at, from, to, length).hash(&mut record.hasher);
+        record.datagrams += 1;
+    }
+
+    /// Notes that a fault had an effect.
+    pub fn fired(&self, fault: FaultKind) {
+        self.fired_times(fault, 1);
+    }
+
+    pub(crate) fn fired_times(&self, fault: FaultKind, count: u64) {
+        let mut record = self.record();
+        (fault, count).hash(&mut record.hasher);
+        *record.faults.entry(fault).or_default() += count;
+    }
+
+    /// How often each fault had an effect.
+    pub fn faults(&self) -> BTreeMap<FaultKind, u64> {
+        self.record().faults.clone()
+    }
+
+    /// The last lines of the story.
+    pub fn story(&self) -> Vec<String> {
+        self.record().story.iter().cloned().collect()
+    }
+
+    /// What the run comes to so far.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let record = self.record();
+        Fingerprint {
+            hash: record.hasher.finish(),
+            events: record.events,
+            datagrams: record.datagrams,
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn line(at: Duration, who: &str, what: &str) -> String {
+    format!("{:>10.3} s  {who:<8} {what}", at.as_secs_f64())
+}
+
+/// How many lines of a story are kept.
+const STORY_LINES_MAX: usize = 40;

@@ -1,0 +1,25 @@
+//! Simulated worlds: builds the program of `crates/sim` and runs it with the words of the caller.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::args::Args;
+use crate::workspace;
+
+/// What is run without any words.
+const STANDARD: [&str; 2] = ["--seeds", "0..100"];
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    let build = ["build", "--locked", "--package", "causality-sim"];
+    workspace::run(workspace::cargo(&build))?;
+    let name = format!("causality-sim{}", std::env::consts::EXE_SUFFIX);
+    let mut command = Command::new(workspace::target().join("debug").join(name));
+    let words = args.rest();
+    if words.is_empty() {
+        command.args(STANDARD);
+    } else {
+        command.args(words);
+    }
+    workspace::run(command)
+}
