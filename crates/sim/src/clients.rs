@@ -10,7 +10,8 @@ use causality_fact::{DomainId, FactQuery, LogId, Value};
 use causality_judge::Bytes;
 use causality_judge::history::{Acknowledged, Event, Seen};
 use causality_node::{
-    Draft, LogError, LogProblem, Node, NodeError, NodeEvent, NodeEvents, Problem,
+    Draft, GoodbyeReason, LogError, LogProblem, Node, NodeError, NodeEvent, NodeEvents, Problem,
+    SyncError,
 };
 use causality_store::Place;
 use rand_chacha::ChaCha8Rng;
@@ -178,9 +179,13 @@ impl Clients {
                     .write(name, Event::Meets { peer, compartments });
             }
             NodeEvent::SessionEnded { peer, error } => {
-                let peer = self.name(peer);
-                self.trace
-                    .tell(name, &format!("ended the session with {peer}: {error}"));
+                let what = format!("ended the session with {}: {error}", self.name(peer));
+                // All nodes are honest here: none has cause to say that another broke a rule.
+                if accuses(&error) {
+                    self.trace.wrong(name, &what);
+                } else {
+                    self.trace.tell(name, &what);
+                }
             }
             NodeEvent::CaughtUp { peer: with, report } => {
                 let (sent, received) = (report.facts_sent, report.facts_received);
@@ -232,6 +237,17 @@ impl Clients {
             self.name(log.origin)
         )
     }
+}
+
+/// Whether a session ended because one side says that the other broke a rule.
+fn accuses(error: &SyncError) -> bool {
+    matches!(
+        error,
+        SyncError::Violation(_)
+            | SyncError::Keys { .. }
+            | SyncError::Log { .. }
+            | SyncError::Goodbye(GoodbyeReason::Violation)
+    )
 }
 
 /// A statement about one of a few things, so that later ones replace earlier ones.

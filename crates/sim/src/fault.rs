@@ -36,6 +36,8 @@ pub enum FaultKind {
     DiskFull,
     /// The disk let a caller wait.
     DiskSlow,
+    /// Frames of a session came a second time, by somebody without keys.
+    FramesRepeated,
     /// A domain was taken from another's list of peers, and later put back.
     PeerDropped,
     /// The power went off between two operations of the disk.
@@ -54,7 +56,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::BackupRestored,
         Self::BackupSlippedIn,
         Self::ClockDrifted,
@@ -69,6 +71,7 @@ impl FaultKind {
         Self::DiskFailed,
         Self::DiskFull,
         Self::DiskSlow,
+        Self::FramesRepeated,
         Self::PeerDropped,
         Self::PowerCutIdle,
         Self::PowerCutWriting,
@@ -109,6 +112,7 @@ impl fmt::Display for FaultKind {
             Self::DiskFailed => "disk failed",
             Self::DiskFull => "disk full",
             Self::DiskSlow => "disk slow",
+            Self::FramesRepeated => "frames repeated",
             Self::PeerDropped => "peer dropped",
             Self::PowerCutIdle => "power cut, idle",
             Self::PowerCutWriting => "power cut, writing",

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::clients::Memory;
 use crate::clock::{SeededEntropy, SimClock};
 use crate::disk::Disk;
+use crate::meddler::{Meddled, Meddler};
 use crate::network::Network;
 use crate::power::Power;
 use crate::slow::{SlowStore, Slowness};
@@ -36,6 +37,8 @@ pub struct Machine {
     pub disk: Disk,
     /// How slow the disk is.
     pub slowness: Slowness,
+    /// Who sits between the node and its transport.
+    pub meddler: Meddler,
     /// Its clock.
     pub clock: Arc<SimClock>,
     /// What its reader has seen.
@@ -90,6 +93,7 @@ impl Machine {
             address: SocketAddr::from(([10, 0, 0, last], 4433)),
             disk: Disk::new(seed, trace),
             slowness: Slowness::default(),
+            meddler: Meddler::default(),
             clock: Arc::default(),
             memory: Memory::default(),
             running: None,
@@ -161,7 +165,11 @@ impl Machine {
         let node = Node::start(NodeConfig {
             keys: Arc::clone(&self.keys),
             store: Arc::clone(&store) as Arc<_>,
-            transport: Some(Arc::new(transport)),
+            transport: Some(Arc::new(Meddled::new(
+                transport,
+                self.meddler.clone(),
+                trace.clone(),
+            ))),
             clock: Arc::clone(&self.clock) as Arc<_>,
             entropy,
             peers,

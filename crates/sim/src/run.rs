@@ -79,13 +79,14 @@ async fn world_of(seed: u64, print: fn(&str)) -> Result<Outcome> {
     let (trace, plan) = (Trace::new(print), plan(seed));
     let mut agreed_after = None;
     let lived = live(plan, trace.clone(), &mut agreed_after).await;
-    let (failure, history) = match lived {
+    let (judged, history) = match lived {
         Ok(history) => (judge(&history).err(), history),
         Err(error) => (Some(error), String::new()),
     };
     // A task that panics takes nobody with it, so nobody else would notice.
     let panics = PANICS.take().into_iter().next();
-    let failure = panics.or(failure.map(|error| format!("{error:#}")));
+    let failure = panics.or_else(|| trace.first_wrong());
+    let failure = failure.or(judged.map(|error| format!("{error:#}")));
     Ok(Outcome {
         seed,
         mode: plan.mode,

@@ -12,6 +12,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::clients::draft;
 use crate::disk::DiskState;
+use crate::fault::FaultKind;
 use crate::link::Conditions;
 use crate::run::{AGREEMENT_MAX, judge, runtime};
 use crate::script::{Action, Index, Mode};
@@ -83,6 +84,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "partition-in-catch-up",
         about: "a transfer that a partition interrupts goes on where it was",
         run: |options| block_on(options, partition_in_catch_up),
+    },
+    Scenario {
+        name: "frames-repeated",
+        about: "frames that come a second time end the session, change nothing, and the next session goes on",
+        run: |options| block_on(options, frames_repeated),
     },
     Scenario {
         name: "disk-fails",
@@ -287,6 +293,30 @@ async fn partition_in_catch_up(options: Options) -> Result<String> {
     Ok(format!(
         "interrupted at {before} of 4000 facts, nothing was written twice"
     ))
+}
+
+async fn frames_repeated(options: Options) -> Result<String> {
+    let mut world = pair(&options, Mode::Liveness).await?;
+    append(&mut world, AMBER, 5).await??;
+    world.converge(AGREEMENT_MAX).await?;
+    let mut events = world.node(BASIL)?.events().context("basil runs")?;
+    world.perform(Action::RepeatFrames(AMBER)).await?;
+    append(&mut world, AMBER, 5).await??;
+    world.run(Duration::from_secs(1)).await?;
+    let repeated = world
+        .trace()
+        .faults()
+        .contains_key(&FaultKind::FramesRepeated);
+    ensure!(repeated, "no frames were repeated");
+    let mut has_ended = false;
+    while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {
+        has_ended |= matches!(event, NodeEvent::SessionEnded { .. });
+    }
+    ensure!(has_ended, "basil took frames that came a second time");
+    world.heal().await?;
+    world.converge(AGREEMENT_MAX).await?;
+    conclude(world).await?;
+    Ok("the session ended at the second copy, and the next one went on".to_owned())
 }
 
 async fn disk_fails(options: Options) -> Result<String> {

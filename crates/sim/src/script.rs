@@ -36,6 +36,8 @@ pub enum Action {
     KnowPeers(Index, Index),
     /// Changes how the link from one machine to another behaves; the way back is another link.
     Link(Index, Index, Conditions),
+    /// Lets the next frames that the node sends on a feed go out twice.
+    RepeatFrames(Index),
     /// Puts the last backup in place of the store, as the program does.
     Restore(Index),
     /// Puts the file of the last backup in place of the store, which nobody tells the node.
@@ -94,7 +96,7 @@ impl Writer {
     fn fault(&mut self, at: Duration, mode: Mode) {
         let machine = self.machine();
         let until = at + self.between(500, 9_000);
-        match self.below(24) {
+        match self.below(25) {
             0..=5 => self.weather(at, until),
             6 | 7 => self.partition(at, until),
             8 => self.add(at, Action::CutPower(machine, None)),
@@ -135,6 +137,7 @@ impl Writer {
                 self.add(until, Action::KnowPeers(machine, other));
             }
             20..=22 => self.add(at, Action::Backup(machine)),
+            23 => self.add(at, Action::RepeatFrames(machine)),
             _ if mode == Mode::Safety && self.below(2) == 0 => {
                 self.add(at, Action::SlipIn(machine));
             }

@@ -23,6 +23,7 @@ struct Record {
     datagrams: u64,
     story: VecDeque<String>,
     faults: BTreeMap<FaultKind, u64>,
+    wrong: Option<String>,
     print: fn(&str),
 }
 
@@ -58,6 +59,7 @@ impl Trace {
             datagrams: 0,
             story: VecDeque::new(),
             faults: BTreeMap::new(),
+            wrong: None,
             print,
         })))
     }
@@ -79,6 +81,19 @@ impl Trace {
             record.story.pop_front();
         }
         record.story.push_back(line);
+    }
+
+    /// Adds a line that no world may have.
+    pub fn wrong(&self, who: &str, what: &str) {
+        self.tell(who, what);
+        self.record()
+            .wrong
+            .get_or_insert_with(|| format!("{who} {what}"));
+    }
+
+    /// The first line that no world may have.
+    pub fn first_wrong(&self) -> Option<String> {
+        self.record().wrong.clone()
     }
 
     /// Adds what is too frequent for a story.

@@ -253,6 +253,10 @@ impl World {
                 let link = (self.machines[from].address, self.machines[to].address);
                 self.network.change(link, |now| *now = conditions);
             }
+            Action::RepeatFrames(Index(index)) => {
+                self.tell(index, "somebody repeats its next frames");
+                self.machines[index].meddler.repeat_next();
+            }
             Action::Restore(Index(index)) => self.restore(index).await?,
             Action::SlipIn(Index(index)) => self.slip_in(index).await?,
             Action::SlowDisk(Index(index), delay) => {
