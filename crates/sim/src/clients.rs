@@ -210,13 +210,22 @@ impl Clients {
     fn met(&self, name: &str, with: &str, met: &LogProblem) {
         let what = format!("{}, with {with}: {}", self.log(&met.log), met.problem);
         self.trace.tell(name, &what);
-        let (log, peer) = (log_id(&met.log), Some(with.to_owned()));
-        match met.problem {
-            Problem::LaneAhead => self.history.write(name, Event::LaneStopped { log, peer }),
-            Problem::Forked | Problem::Refused(LogError::Other(_)) => {
-                self.history.write(name, Event::ForkNoticed { log, peer });
-            }
-            _ => {}
+        let is_own = self.name(met.log.origin) == name;
+        let (is_ahead, is_forked) = match met.problem {
+            Problem::LaneAhead => (true, false),
+            Problem::Forked | Problem::Refused(LogError::Other(_)) => (false, true),
+            _ => (false, false),
+        };
+        let peer = || Some(with.to_owned());
+        let log = log_id(&met.log);
+        if is_forked {
+            let peer = peer();
+            self.history.write(name, Event::ForkNoticed { log, peer });
+        }
+        // Who says that an own lane is forked writes to it no more.
+        if is_ahead || (is_forked && is_own) {
+            let peer = peer();
+            self.history.write(name, Event::LaneStopped { log, peer });
         }
     }
 
