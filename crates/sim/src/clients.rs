@@ -53,18 +53,9 @@ pub struct Clients {
 
 impl Clients {
     /// Appends facts now and then: few, sometimes many, with little content or more.
-    pub(crate) async fn append_now_and_then(
-        self,
-        name: &str,
-        node: Node,
-        is_hushed: Arc<AtomicBool>,
-        mut random: ChaCha8Rng,
-    ) {
+    pub(crate) async fn append_now_and_then(self, name: &str, node: Node, mut random: ChaCha8Rng) {
         loop {
             tokio::time::sleep(between(&mut random, 50, 1_500)).await;
-            if is_hushed.load(Ordering::Relaxed) {
-                continue;
-            }
             if self.is_quiet.load(Ordering::Relaxed) {
                 return;
             }
@@ -153,16 +144,8 @@ impl Clients {
     }
 
     /// Writes down what a node tells.
-    pub(crate) async fn watch(
-        self,
-        name: &str,
-        mut events: NodeEvents,
-        is_hushed: Arc<AtomicBool>,
-    ) {
+    pub(crate) async fn watch(self, name: &str, mut events: NodeEvents) {
         while let Some(event) = events.next().await {
-            if let NodeEvent::CaughtUp { .. } | NodeEvent::Problem { .. } = event {
-                is_hushed.store(false, Ordering::Relaxed);
-            }
             self.heard(name, event);
         }
     }
