@@ -33,8 +33,9 @@ pub enum NodeEvent {
     },
     /// The watcher was slower than the node, which has dropped this many events since the one before.
     Missed(u64),
-    /// A log is not brought up to date with a peer. After [`Problem::LaneAhead`](crate::Problem::LaneAhead) the node writes to
-    /// another lane, and whoever runs it should find out what was lost.
+    /// A log is not brought up to date with a peer. If it is [`Problem::LaneAhead`](crate::Problem::LaneAhead), or
+    /// [`Problem::Forked`](crate::Problem::Forked) of an own lane, the store was set back: the node writes to another lane from
+    /// now on, and whoever runs it should find out what was lost.
     Problem {
         /// The peer.
         peer: DomainId,

@@ -54,18 +54,9 @@ pub struct Clients {
 
 impl Clients {
     /// Appends facts now and then: few, sometimes many, with little content or more.
-    pub(crate) async fn append_now_and_then(
-        self,
-        name: &str,
-        node: Node,
-        is_hushed: Arc<AtomicBool>,
-        mut random: ChaCha8Rng,
-    ) {
+    pub(crate) async fn append_now_and_then(self, name: &str, node: Node, mut random: ChaCha8Rng) {
         loop {
             tokio::time::sleep(between(&mut random, 50, 1_500)).await;
-            if is_hushed.load(Ordering::Relaxed) {
-                continue;
-            }
             if self.is_quiet.load(Ordering::Relaxed) {
                 return;
             }
@@ -154,16 +145,8 @@ impl Clients {
     }
 
     /// Writes down what a node tells.
-    pub(crate) async fn watch(
-        self,
-        name: &str,
-        mut events: NodeEvents,
-        is_hushed: Arc<AtomicBool>,
-    ) {
+    pub(crate) async fn watch(self, name: &str, mut events: NodeEvents) {
         while let Some(event) = events.next().await {
-            if let NodeEvent::CaughtUp { .. } | NodeEvent::Problem { .. } = event {
-                is_hushed.store(false, Ordering::Relaxed);
-            }
             self.heard(name, event);
         }
     }
@@ -215,13 +198,22 @@ impl Clients {
     fn met(&self, name: &str, with: &str, met: &LogProblem) {
         let what = format!("{}, with {with}: {}", self.log(&met.log), met.problem);
         self.trace.tell(name, &what);
-        let (log, peer) = (log_id(&met.log), Some(with.to_owned()));
-        match met.problem {
-            Problem::LaneAhead => self.history.write(name, Event::LaneStopped { log, peer }),
-            Problem::Forked | Problem::Refused(LogError::Other(_)) => {
-                self.history.write(name, Event::ForkNoticed { log, peer });
-            }
-            _ => {}
+        let is_own = self.name(met.log.origin) == name;
+        let (is_ahead, is_forked) = match met.problem {
+            Problem::LaneAhead => (true, false),
+            Problem::Forked | Problem::Refused(LogError::Other(_)) => (false, true),
+            _ => (false, false),
+        };
+        let peer = || Some(with.to_owned());
+        let log = log_id(&met.log);
+        if is_forked {
+            let peer = peer();
+            self.history.write(name, Event::ForkNoticed { log, peer });
+        }
+        // Who says that an own lane is forked writes to it no more.
+        if is_ahead || (is_forked && is_own) {
+            let peer = peer();
+            self.history.write(name, Event::LaneStopped { log, peer });
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -47,8 +46,6 @@ pub struct Machine {
     pub running: Option<Running>,
     /// The last backup of its store.
     pub backup: Option<Backup>,
-    /// Nobody appends until the node has met a peer: set when its store was set back and it does not know.
-    pub(crate) is_hushed: Arc<AtomicBool>,
     /// How often it was started.
     pub starts: u64,
     pub(crate) seed: u64,
@@ -98,7 +95,6 @@ impl Machine {
             memory: Memory::default(),
             running: None,
             backup: None,
-            is_hushed: Arc::default(),
             starts: 0,
             seed,
         })

@@ -314,10 +314,10 @@ impl World {
         };
         let node = running.node.clone();
         if let Some(events) = node.events() {
-            let (clients, hushed) = (self.clients.clone(), Arc::clone(&machine.is_hushed));
+            let clients = self.clients.clone();
             running
                 .tasks
-                .spawn(async move { clients.watch(name, events, hushed).await });
+                .spawn(async move { clients.watch(name, events).await });
         }
         let (power, power_lost) = (running.power.clone(), self.power_lost.clone());
         running.tasks.spawn(async move {
@@ -328,11 +328,10 @@ impl World {
         if self.plan.has_clients {
             let random = |purpose| ChaCha8Rng::seed_from_u64(seed ^ purpose);
             let (clients, of) = (self.clients.clone(), node.clone());
-            let hushed = Arc::clone(&machine.is_hushed);
             let appends = random(APPENDER);
             running
                 .tasks
-                .spawn(async move { clients.append_now_and_then(name, of, hushed, appends).await });
+                .spawn(async move { clients.append_now_and_then(name, of, appends).await });
             let (clients, of, memory) =
                 (self.clients.clone(), node.clone(), machine.memory.clone());
             let reads = random(READER);
@@ -416,8 +415,6 @@ impl World {
             return Ok(());
         };
         self.replace(index, backup, false).await;
-        let is_hushed = &self.machines[index].is_hushed;
-        is_hushed.store(true, Ordering::Relaxed);
         self.fired(FaultKind::BackupSlippedIn);
         self.boot(index).await
     }

@@ -398,7 +398,7 @@ impl Session {
 
     /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, or every append would
     /// open another lane for a liar.
-    fn give_up(&mut self, engine: &mut Engine, lane: &LogId) -> Result<(), SyncError> {
+    pub(super) fn give_up(&mut self, engine: &mut Engine, lane: &LogId) -> Result<(), SyncError> {
         if !self.given_up.insert(lane.compartment) {
             return Err(SyncError::Violation("a second lane that is not the own"));
         }

@@ -19,6 +19,7 @@ use causality_wire::LogNumber;
 use causality_wire::LogState;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receipt;
+use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -328,7 +329,13 @@ impl Session {
         {
             outgoing.is_wanted = false;
             let (peer, reason) = (self.peer, refusal.reason);
-            engine.event(Event::Declined { log, peer, reason });
+            if reason == RefusalReason::Malformed && engine.writes(&log) {
+                // The peer holds other facts there: this store was set back, and has written since.
+                self.give_up(engine, &log)?;
+                engine.event(Event::Forked { log, peer });
+            } else {
+                engine.event(Event::Declined { log, peer, reason });
+            }
         }
         let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
         let credit = self.sending.credit.saturating_add(credit);

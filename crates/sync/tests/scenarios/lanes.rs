@@ -128,14 +128,19 @@ fn a_fork_of_another_size_is_refused_and_the_rest_goes_on() {
         assert!(world.is_open(session));
         let refused = |e: &Event| matches!(e, Event::Refused { log: of, .. } if *of == log);
         assert!(world.has_event(1, refused));
-        let declined = |e: &Event| matches!(e, Event::Declined { log: of, .. } if *of == log);
-        assert!(world.has_event(0, declined));
+        let forked = |e: &Event| matches!(e, Event::Forked { log: of, .. } if *of == log);
+        assert!(world.has_event(0, forked));
         assert_eq!(world.engine(1).log(&log).unwrap().durable, 10);
         // The refused log stays so in later rounds of the session, and nothing of it is sent again.
         let before = world.rows(0, 1);
         world.round(1, session);
         world.round(0, session);
         assert_eq!(world.rows(0, 1), before);
+        // What the origin writes from now on is in another lane, and arrives.
+        world.append(0, vec![draft(100)]);
+        world.round(0, session);
+        assert_eq!(world.engine(1).log(&log).unwrap().durable, 10);
+        assert_eq!(world.count(1), 10 + 3 + 1);
     }
 }
 
