@@ -5,7 +5,6 @@ use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
 use causality_fact::Entry;
-use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
@@ -38,7 +37,6 @@ use causality_wire::Goodbye;
 use causality_wire::GoodbyeReason;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,9 +207,6 @@ pub(crate) struct Driver {
     /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
     /// hear nor do anything; whoever looks at it still may.
     failed: Option<StoreError>,
-    /// The own lanes that an engine has given up: it may have failed before that was durable, and the next one must not write
-    /// to them either.
-    stopped: BTreeSet<LaneId>,
     grants: BTreeMap<DomainId, Grants>,
     sessions: Sessions,
     sessions_max: usize,
@@ -238,8 +233,7 @@ impl Driver {
         watchers: broadcast::Sender<NodeEvent>,
         sessions_max: usize,
     ) -> Result<Self, NodeError> {
-        let stopped = BTreeSet::new();
-        let engine = engine(&*store, &keys, &*entropy, &stopped).await?;
+        let engine = engine(&*store, &keys, &*entropy).await?;
         Ok(Self {
             store,
             keys,
@@ -248,7 +242,6 @@ impl Driver {
             watchers,
             engine,
             failed: None,
-            stopped,
             grants: BTreeMap::new(),
             sessions: Sessions::default(),
             sessions_max,
@@ -519,10 +512,6 @@ impl Driver {
 
     fn problem(&mut self, log: LogId, peer: DomainId, problem: Problem) {
         tracing::warn!(%log, %peer, %problem, "a log cannot be brought up to date with a peer");
-        let gives_up = matches!(problem, Problem::Forked | Problem::LaneAhead);
-        if gives_up && log.origin == self.engine.domain() {
-            self.stopped.insert(log.lane);
-        }
         let compartment = self.engine.compartment_name(log.compartment);
         let met = LogProblem {
             log,
@@ -640,10 +629,11 @@ impl Driver {
         if self.failed.is_none() {
             return;
         }
-        match engine(&*self.store, &self.keys, &*self.entropy, &self.stopped).await {
+        match engine(&*self.store, &self.keys, &*self.entropy).await {
             Ok(engine) => {
-                self.engine = engine;
+                let unnoted = std::mem::replace(&mut self.engine, engine).unnoted();
                 self.failed = None;
+                self.handle(Input::GiveUp(unnoted));
                 for (peer, grants) in self.grants.clone() {
                     self.handle(Input::Grants { peer, grants });
                 }
@@ -684,17 +674,11 @@ async fn engine(
     store: &dyn FactStore,
     keys: &Arc<DomainKeys>,
     entropy: &dyn Entropy,
-    stopped: &BTreeSet<LaneId>,
 ) -> Result<Engine, NodeError> {
-    let mut state = read_state(store).await?;
+    let state = read_state(store).await?;
     if let Some(found) = owner_of(&state)?.filter(|found| *found != keys.domain()) {
         return Err(NodeError::OtherDomain { found });
     }
-    let writes_to = |lane: &[u8], stopped: &LaneId| lane == stopped.as_bytes();
-    state
-        .lanes
-        .0
-        .retain(|(_, lane)| !stopped.iter().any(|one| writes_to(lane, one)));
     let restored = Restored::from_store(state)?;
     Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
 }

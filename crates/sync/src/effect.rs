@@ -87,6 +87,33 @@ pub struct Grants {
     pub receive: BTreeSet<String>,
 }
 
+/// An own lane that is not written any more, and which peer showed that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the two ways to be set back")]
+pub enum GivenUp {
+    /// The peer holds more of it: [`Event::LaneAhead`].
+    Ahead(LogId, DomainId),
+    /// The peer holds other facts at the same positions: [`Event::Forked`].
+    Forked(LogId, DomainId),
+}
+
+impl GivenUp {
+    pub(crate) fn log(&self) -> LogId {
+        match self {
+            Self::Ahead(log, _) | Self::Forked(log, _) => *log,
+        }
+    }
+}
+
+impl From<GivenUp> for Event {
+    fn from(given_up: GivenUp) -> Self {
+        match given_up {
+            GivenUp::Ahead(log, peer) => Self::LaneAhead { log, peer },
+            GivenUp::Forked(log, peer) => Self::Forked { log, peer },
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 #[expect(
@@ -135,6 +162,8 @@ pub enum Input {
         /// The bytes.
         bytes: usize,
     },
+    /// An engine before this one gave up own lanes, and failed before that was durable ([`crate::Engine::unnoted`]).
+    GiveUp(Vec<GivenUp>),
     /// A session is not needed any more.
     EndSession {
         /// The session.

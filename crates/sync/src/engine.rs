@@ -34,6 +34,7 @@ use crate::append::lane_write;
 use crate::compartment::Compartments;
 use crate::effect::Connected;
 use crate::effect::Event;
+use crate::effect::GivenUp;
 use crate::effect::Grants;
 use crate::effect::Input;
 use crate::effect::Load;
@@ -76,6 +77,8 @@ pub struct Engine {
     /// Appends in the order in which they came, with what was read for them: they are built in that order.
     appends: VecDeque<(Ticket, Append, Option<Loaded>)>,
     next_ticket: u64,
+    /// Own lanes that were given up, while the note of that is on its way to the store.
+    unnoted: VecDeque<GivenUp>,
     outputs: VecDeque<Output>,
 }
 
@@ -102,6 +105,8 @@ enum Pending {
     ChunkLoad(SessionId, ChunkLoad),
     IngestCommit(SessionId, Ingested, u64),
     SideCommit,
+    /// The note of the oldest of the lanes in `unnoted`.
+    Note,
 }
 
 impl Engine {
@@ -134,6 +139,7 @@ impl Engine {
             pending: BTreeMap::new(),
             appends: VecDeque::new(),
             next_ticket: 0,
+            unnoted: VecDeque::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -181,6 +187,7 @@ impl Engine {
             Input::Flushed { session, bytes } => {
                 self.with_session(session, |session, engine| session.flushed(engine, bytes));
             }
+            Input::GiveUp(lanes) => lanes.into_iter().for_each(|lane| self.give_up(lane)),
             Input::EndSession { session } => {
                 if self.sessions.contains_key(&session) {
                     let reason = GoodbyeReason::Done;
@@ -209,6 +216,16 @@ impl Engine {
             provable: state.durable.provable(),
             roots: state.roots_under(signed, 0),
         })
+    }
+
+    /// The own lanes that were given up and of which the store has no note yet. When it fails the next engine has to know
+    /// ([`Input::GiveUp`]), or it would write to them again.
+    pub fn unnoted(&self) -> Vec<GivenUp> {
+        self.unnoted.iter().copied().collect()
+    }
+
+    pub(crate) fn is_noting(&self) -> bool {
+        !self.unnoted.is_empty()
     }
 
     /// How many facts of a session the peer has confirmed as durable, and how many of the peer's are durable here;
@@ -263,7 +280,7 @@ impl Engine {
         let side = unstored_keys(self, domain);
         if !side.is_empty() {
             // What was shown once counts also after a restart.
-            self.commit_side(side);
+            self.commit_side(side, Pending::SideCommit);
         }
         let Connected {
             keys,
@@ -308,6 +325,15 @@ impl Engine {
                     Ok(())
                 });
                 self.grown(log);
+            }
+            Some(Pending::Note) => {
+                let noted = self.unnoted.pop_front();
+                self.outputs
+                    .extend(noted.map(|noted| Output::Event(noted.into())));
+                let ids: Vec<_> = self.sessions.keys().copied().collect();
+                for id in ids {
+                    self.with_session(id, Session::noted);
+                }
             }
             _ => {}
         }
@@ -445,10 +471,16 @@ impl Engine {
         log.origin == self.domain() && self.lanes.get(&log.compartment) == Some(&log.lane)
     }
 
-    /// Never writes to the log again, also after a restart.
-    pub(crate) fn stop_writing(&mut self, log: &LogId) {
-        self.lanes.remove(&log.compartment);
-        self.commit_side(vec![lane_write(log.compartment, None)]);
+    /// Never writes to an own lane again, also after a restart; tells so once that is sure.
+    pub(crate) fn give_up(&mut self, given_up: GivenUp) {
+        let log = given_up.log();
+        let mut side = Vec::new();
+        if self.lanes.get(&log.compartment) == Some(&log.lane) {
+            self.lanes.remove(&log.compartment);
+            side.push(lane_write(log.compartment, None));
+        }
+        self.unnoted.push_back(given_up);
+        self.commit_side(side, Pending::Note);
     }
 
     pub(crate) fn send(&mut self, session: SessionId, stream: StreamNumber, message: SyncMessage) {
@@ -481,12 +513,12 @@ impl Engine {
         let _ = self.commit(batch, Pending::IngestCommit(session, ingested, cost));
     }
 
-    fn commit_side(&mut self, side: Vec<SideWrite>) {
+    fn commit_side(&mut self, side: Vec<SideWrite>, pending: Pending) {
         let batch = Batch {
             side,
             ..Batch::default()
         };
-        let _ = self.commit(batch, Pending::SideCommit);
+        let _ = self.commit(batch, pending);
     }
 
     fn load(&mut self, load: Load, pending: Pending) -> Ticket {

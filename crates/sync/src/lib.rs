@@ -45,8 +45,8 @@ pub use draft::{
     ReadContext, Reference, Supersedes,
 };
 pub use effect::{
-    Connected, Direction, Event, FEEDS, Grants, Input, Load, Loaded, LogError, Output, RequestId,
-    RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
+    Connected, Direction, Event, FEEDS, GivenUp, Grants, Input, Load, Loaded, LogError, Output,
+    RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{

@@ -21,6 +21,7 @@ use super::cost;
 use super::cost_of_announce;
 use super::cost_of_chunk;
 use crate::effect::Event;
+use crate::effect::GivenUp;
 use crate::effect::LogError;
 use crate::effect::SyncError;
 use crate::engine::Engine;
@@ -217,9 +218,7 @@ impl Session {
         let held = engine.logs.get(&log);
         if engine.writes(&log) && held.is_none_or(|held| size > held.durable.size()) {
             // The origin's own signature proves that this store was set back.
-            engine.stop_writing(&log);
-            let peer = self.peer;
-            engine.event(Event::LaneAhead { log, peer });
+            engine.give_up(GivenUp::Ahead(log, self.peer));
         }
         if let Some(incoming) = self.receiving.logs.get_mut(&log) {
             incoming.reach = incoming.reach.max(size);

@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 
 use super::Session;
 use crate::effect::Event;
+use crate::effect::GivenUp;
 use crate::effect::RequestId;
 use crate::effect::RoundReport;
 use crate::effect::Side;
@@ -375,21 +376,16 @@ impl Session {
             return Ok(());
         }
         if engine.writes(&log) && state.size > head.size {
-            self.give_up(engine, &log)?;
-            engine.event(Event::LaneAhead {
-                log,
-                peer: self.peer,
-            });
+            self.give_up(engine, GivenUp::Ahead(log, self.peer))?;
         }
         let is_other = state.size == head.size && !self.keys.is_head_tag(&state.tag, &log, &head);
         if is_other && self.forked.insert(log) {
+            let forked = GivenUp::Forked(log, self.peer);
             if engine.writes(&log) {
-                self.give_up(engine, &log)?;
+                self.give_up(engine, forked)?;
+            } else {
+                engine.event(forked.into());
             }
-            engine.event(Event::Forked {
-                log,
-                peer: self.peer,
-            });
             self.close_forked(&log);
             self.settle_log(engine, log)?;
         }
@@ -398,11 +394,11 @@ impl Session {
 
     /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, or every append would
     /// open another lane for a liar.
-    pub(super) fn give_up(&mut self, engine: &mut Engine, lane: &LogId) -> Result<(), SyncError> {
-        if !self.given_up.insert(lane.compartment) {
+    pub(super) fn give_up(&mut self, engine: &mut Engine, lane: GivenUp) -> Result<(), SyncError> {
+        if !self.given_up.insert(lane.log().compartment) {
             return Err(SyncError::Violation("a second lane that is not the own"));
         }
-        engine.stop_writing(lane);
+        engine.give_up(lane);
         Ok(())
     }
 
@@ -505,6 +501,11 @@ impl Session {
         self.settle(engine)
     }
 
+    /// It is sure that a lane was given up.
+    pub(crate) fn noted(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        self.settle(engine)
+    }
+
     /// A log was confirmed, or will not be.
     pub(super) fn settle_log(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
         let mut rounds = std::mem::replace(&mut self.rounds, Rounds::new(Side::Dialer));
@@ -531,6 +532,10 @@ impl Session {
 
     /// Says so when everything that is owed in a round was confirmed, and ends the own round when both sides have.
     fn settle(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        if engine.is_noting() {
+            // No round is over, on either side, before it is sure what it brought to light.
+            return Ok(());
+        }
         let (facts, bytes) = (self.sending.facts, self.sending.bytes);
         for (round, owed) in self.rounds.owed() {
             if !owed.is_done && owed.targets.is_empty() {

@@ -33,6 +33,7 @@ use super::cost;
 use super::cost_of_announce;
 use super::feed_of;
 use crate::effect::Event;
+use crate::effect::GivenUp;
 use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
@@ -331,8 +332,7 @@ impl Session {
             let (peer, reason) = (self.peer, refusal.reason);
             if reason == RefusalReason::Malformed && engine.writes(&log) {
                 // The peer holds other facts there: this store was set back, and has written since.
-                self.give_up(engine, &log)?;
-                engine.event(Event::Forked { log, peer });
+                self.give_up(engine, GivenUp::Forked(log, peer))?;
             } else {
                 engine.event(Event::Declined { log, peer, reason });
             }
