@@ -7,6 +7,15 @@
 //!
 //! What this crate deliberately does not do: it does not decide whether a history is good, which the judge does without
 //! knowing the engine; and it does not replace tests over real processes, since one thread sees no race.
+//!
+//! ```
+//! let outcome = causality_sim::run::seed(7, |_| {})?;
+//! assert_eq!(outcome.failure, None);
+//! assert!(outcome.simulated >= causality_sim::run::LENGTH);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! Features: none.
 
 pub mod run;
 pub mod scenario;

@@ -163,7 +163,7 @@ async fn backup_slipped_in(options: Options) -> Result<String> {
     let lanes = lanes(&world, BASIL, world.machine(AMBER).domain()).await?;
     let old = format!("{:.8}", stopped.lane);
     ensure!(
-        lanes.values().copied().collect::<Vec<_>>().len() == 2 && lanes.get(&old) == Some(&12),
+        lanes.len() == 2 && lanes.get(&old) == Some(&12),
         "basil holds {lanes:?} of amber, expected 12 in {old} and 1 in another"
     );
     conclude(world).await?;
