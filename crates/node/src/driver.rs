@@ -588,7 +588,7 @@ async fn perform_load(
             marks,
             keys,
         } => {
-            let places = store.by_mark(&marks).await?;
+            let (places, of_keys) = tokio::try_join!(store.by_mark(&marks), store.by_key(&keys))?;
             let found: Vec<_> = places.iter().flatten().copied().collect();
             let mut rows = rows_at(store, &found).await?.into_iter();
             let id = |place: Option<Place>| {
@@ -598,7 +598,7 @@ async fn perform_load(
             };
             let ids = places.into_iter().map(id).collect();
             let mut facts = Vec::with_capacity(keys.len());
-            for places in store.by_key(&keys).await? {
+            for places in of_keys {
                 let own: Vec<_> = places
                     .into_iter()
                     .filter(|place| place.log.origin == own)

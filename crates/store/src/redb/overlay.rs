@@ -84,13 +84,14 @@ impl Overlay {
     }
 }
 
-/// The part of a sorted list that is in a range.
+/// The part of a sorted list that is in a range, which mostly is none.
 fn within<'a>(
     list: &'a [[u8; INDEX_BYTES]],
     range: &RangeInclusive<[u8; INDEX_BYTES]>,
 ) -> &'a [[u8; INDEX_BYTES]] {
     let list = &list[list.partition_point(|key| key < range.start())..];
-    &list[..list.partition_point(|key| key <= range.end())]
+    let length = list.iter().take_while(|key| *key <= range.end()).count();
+    &list[..length]
 }
 
 /// The keys of two sorted lists, each once.
