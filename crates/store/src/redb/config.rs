@@ -14,8 +14,9 @@ pub struct RedbConfig {
     pub queue_bytes_max: usize,
     /// One transaction takes in batches until they have so many bytes.
     pub group_bytes_max: usize,
-    /// Index keys that are in memory only, two or three a fact of some 60 bytes each. At half of them the background
-    /// starts to write; at all of them commits wait for it.
+    /// Index keys that are in memory only, two or three a fact of 27 bytes each. At half of them the background starts to
+    /// write; at all of them commits wait for it. A large index is written almost as a whole each time, so twice as
+    /// many halve that.
     pub index_pending_max: usize,
     /// Index keys that one background transaction writes, while a commit may be waiting.
     pub index_step_keys: usize,
@@ -33,7 +34,7 @@ impl RedbConfig {
             cache_bytes: 32 << 20,
             queue_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
-            index_pending_max: 1 << 18,
+            index_pending_max: 1 << 19,
             index_step_keys: 1 << 12,
             logs_max: 1 << 20,
             verify_on_open: false,
