@@ -15,8 +15,8 @@ pub struct RedbConfig {
     /// One transaction takes in batches until they have so many bytes.
     pub group_bytes_max: usize,
     /// Index keys that are in memory only, two or three a fact of 27 bytes each. At half of them the background starts to
-    /// write; at all of them commits wait for it. A large index is written almost as a whole each time, so twice as
-    /// many halve that.
+    /// write; at all of them commits wait for it. A large index is written almost as a whole each time: twice as many
+    /// take a twentieth off the time of an import of a million facts, and 10 MiB more of its memory.
     pub index_pending_max: usize,
     /// Index keys that one background transaction writes, while a commit may be waiting.
     pub index_step_keys: usize,
@@ -34,7 +34,7 @@ impl RedbConfig {
             cache_bytes: 32 << 20,
             queue_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
-            index_pending_max: 1 << 19,
+            index_pending_max: 1 << 18,
             index_step_keys: 1 << 12,
             logs_max: 1 << 20,
             verify_on_open: false,
