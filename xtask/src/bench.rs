@@ -1,5 +1,6 @@
 //! Measurements over real processes, each against its bound. `sync` is the only one.
 
+mod floor;
 mod input;
 mod scenario;
 
@@ -165,6 +166,24 @@ fn of_bulk(run: &scenario::Run) -> Vec<Figure> {
             facts / run.sync_s,
             "facts/s",
             Bound::AtLeast(RATE_MIN),
+        ),
+        Figure::new(
+            "hashing and durable writes alone",
+            facts / run.floor_s,
+            "facts/s",
+            Bound::Open,
+        ),
+        Figure::new(
+            "  import against them",
+            run.import_s / run.floor_s,
+            "x",
+            Bound::Open,
+        ),
+        Figure::new(
+            "  sync against them",
+            run.sync_s / run.floor_s,
+            "x",
+            Bound::Open,
         ),
         Figure::new(
             "peak memory, import",

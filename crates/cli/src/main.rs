@@ -49,12 +49,16 @@ use protocol::{
 
 /// How much of a streamed input is handed on at once, at most.
 const INPUT_BYTES: usize = 1 << 18;
+/// Threads that work on the store, and on nothing else that takes long: one may write while the other reads. With more
+/// the pages in its cache spread over as many heaps of the allocator, each of which keeps what it once was.
+const STORE_THREADS: usize = 2;
 
 fn main() -> process::ExitCode {
     let line = CommandLine::parse();
     start_log(&line);
     let ended = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(STORE_THREADS)
         .build()
     {
         Ok(runtime) => {

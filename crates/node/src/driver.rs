@@ -8,7 +8,6 @@ use causality_fact::Entry;
 use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
-use causality_store::BATCH_BYTES_MAX;
 use causality_store::BATCH_ENTRIES_MAX;
 use causality_store::Batch;
 use causality_store::FactStore;
@@ -62,6 +61,9 @@ use crate::state::read_state;
 pub(crate) const INPUTS_MAX: usize = 256;
 /// No new appends are taken up while this many bytes wait to be written.
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
+/// Batches that wait are written together up to so many bytes: enough for what a commit costs, and little enough that
+/// what is made of them on the way to the disk takes little memory.
+const TOGETHER_BYTES_MAX: usize = 4 << 20;
 /// How long a peer may take to hear the end of a session.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -567,7 +569,7 @@ impl Driver {
         let (mut tickets, mut bytes) = (vec![first], batch.bytes());
         while let Some((_, next)) = self.unwritten.front() {
             let entries = batch.entries.len() + next.entries.len();
-            if bytes + next.bytes() > BATCH_BYTES_MAX || entries > BATCH_ENTRIES_MAX {
+            if bytes + next.bytes() > TOGETHER_BYTES_MAX || entries > BATCH_ENTRIES_MAX {
                 break;
             }
             let Some((ticket, next)) = self.unwritten.pop_front() else {
@@ -694,7 +696,7 @@ async fn perform_load(
             marks,
             keys,
         } => {
-            let places = store.by_mark(&marks).await?;
+            let (places, of_keys) = tokio::try_join!(store.by_mark(&marks), store.by_key(&keys))?;
             let found: Vec<_> = places.iter().flatten().copied().collect();
             let mut rows = rows_at(store, &found).await?.into_iter();
             let id = |place: Option<Place>| {
@@ -704,7 +706,7 @@ async fn perform_load(
             };
             let ids = places.into_iter().map(id).collect();
             let mut facts = Vec::with_capacity(keys.len());
-            for places in store.by_key(&keys).await? {
+            for places in of_keys {
                 let own: Vec<_> = places
                     .into_iter()
                     .filter(|place| place.log.origin == own)

@@ -97,7 +97,10 @@ impl Append {
             draft.valid.get_or_insert(since_now);
         }
         let number = engine.open_appends.begin();
-        let marks: Vec<_> = drafts.iter().filter_map(|draft| draft.mark).collect();
+        let mut marks: Vec<_> = drafts.iter().filter_map(|draft| draft.mark).collect();
+        // In the order in which the store has them.
+        marks.sort_unstable();
+        marks.dedup();
         for mark in &marks {
             engine.marks.keep(*mark);
         }

@@ -55,6 +55,12 @@ use crate::restore::Restored;
 use crate::session::ChunkLoad;
 use crate::session::Session;
 
+/// How many conflict keys a generation of remembered heads has. Whoever writes more keys than that in turn has their facts
+/// read again.
+const HEADS_GENERATION_KEYS: usize = 1 << 14;
+/// How many marks a generation has: few, because those of durable facts are looked up in the store all the same.
+const MARKS_GENERATION_KEYS: usize = 1 << 12;
+
 /// One domain's protocol. Feed it with [`handle`](Self::handle), then take outputs until there are none.
 pub struct Engine {
     pub(crate) keys: Arc<DomainKeys>,
@@ -130,8 +136,8 @@ impl Engine {
             lanes: restored.lanes,
             compartments: restored.compartments,
             restored: restored.marker,
-            heads: Recent::default(),
-            marks: Recent::default(),
+            heads: Recent::new(HEADS_GENERATION_KEYS),
+            marks: Recent::new(MARKS_GENERATION_KEYS),
             open_appends: OpenAppends::default(),
             random,
             grants: BTreeMap::new(),

@@ -4,10 +4,11 @@ use causality_fact::FactCore;
 use causality_fact::FactId;
 use causality_fact::ValidTime;
 
-/// The own facts of one conflict key that are maximal at some moment, with the moments at which they are.
+/// The own facts of one conflict key that are maximal at some moment, each once for every time in which it is, oldest
+/// first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnHeads {
-    heads: Vec<(FactId, Vec<ValidTime>)>,
+    heads: Vec<(FactId, ValidTime)>,
 }
 
 impl OwnHeads {
@@ -21,39 +22,43 @@ impl OwnHeads {
 
     /// The heads at some moment of `valid`, oldest first.
     pub(crate) fn overlapping(&self, valid: ValidTime) -> impl Iterator<Item = FactId> {
-        let overlaps = move |times: &[ValidTime]| times.iter().any(|time| time.overlaps(&valid));
+        let of_one_fact = |one: &(FactId, _), next: &(FactId, _)| one.0 == next.0;
         self.heads
-            .iter()
-            .filter(move |(_, times)| overlaps(times))
+            .chunk_by(of_one_fact)
+            .filter(move |times| times.iter().any(|(_, time)| time.overlaps(&valid)))
+            .filter_map(|times| times.first())
             .map(|(id, _)| *id)
     }
 
     /// Adds a fact, which ends the reign of those it supersedes while it is valid.
     pub(crate) fn add(&mut self, id: FactId, core: &FactCore) {
-        for (head, times) in &mut self.heads {
+        // There is one of these for each key that was written lately, most of them with one head.
+        let mut heads = Vec::with_capacity(self.heads.len() + 1);
+        for (head, time) in &self.heads {
             if core.supersedes.as_slice().binary_search(head).is_ok() {
-                *times = times
-                    .iter()
-                    .flat_map(|time| without(time, &core.valid))
-                    .collect();
+                heads.extend(without(time, &core.valid).map(|left| (*head, left)));
+            } else {
+                heads.push((*head, *time));
             }
         }
-        self.heads.retain(|(_, times)| !times.is_empty());
-        self.heads.push((id, vec![core.valid]));
+        heads.push((id, core.valid));
+        self.heads = heads;
     }
 }
 
 /// What is left of a time without another: nothing, one piece or two.
-fn without(time: &ValidTime, taken: &ValidTime) -> Vec<ValidTime> {
-    if !time.overlaps(taken) {
-        return vec![*time];
-    }
-    let before = ValidTime::between(time.from(), taken.from());
-    let after = taken.until().and_then(|start| match time.until() {
-        Some(end) => ValidTime::between(start, end),
-        None => Some(ValidTime::since(start)),
-    });
-    before.into_iter().chain(after).collect()
+fn without(time: &ValidTime, taken: &ValidTime) -> impl Iterator<Item = ValidTime> {
+    let left = if time.overlaps(taken) {
+        let before = ValidTime::between(time.from(), taken.from());
+        let after = taken.until().and_then(|start| match time.until() {
+            Some(end) => ValidTime::between(start, end),
+            None => Some(ValidTime::since(start)),
+        });
+        [before, after]
+    } else {
+        [Some(*time), None]
+    };
+    left.into_iter().flatten()
 }
 
 #[cfg(test)]

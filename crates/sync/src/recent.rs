@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
-/// How many keys one generation has; there are two.
-pub(crate) const GENERATION_KEYS_MAX: usize = 1 << 15;
-
 /// Numbers of the appends that are open: from when one asks what it has to know until its facts are durable.
 #[derive(Debug, Default)]
 pub(crate) struct OpenAppends {
@@ -35,23 +32,25 @@ impl OpenAppends {
 /// before the older was complete: it may rely on what it found there, or may have asked the store before that was there.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
+    /// How many keys make a generation complete.
+    generation_keys: usize,
     young: BTreeMap<K, V>,
+    /// What the younger has too is out of date here.
     old: BTreeMap<K, V>,
     /// The number that the next append had when the older generation was complete.
     complete_at: u64,
 }
 
-impl<K, V> Default for Recent<K, V> {
-    fn default() -> Self {
+impl<K: Ord, V> Recent<K, V> {
+    pub(crate) fn new(generation_keys: usize) -> Self {
         Self {
+            generation_keys,
             young: BTreeMap::new(),
             old: BTreeMap::new(),
             complete_at: 0,
         }
     }
-}
 
-impl<K: Ord, V> Recent<K, V> {
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         self.young.get(key).or_else(|| self.old.get(key))
     }
@@ -63,19 +62,18 @@ impl<K: Ord, V> Recent<K, V> {
 
     /// Whether the key is here; then it stays until every append that is open now has ended.
     pub(crate) fn keep(&mut self, key: K) -> bool {
-        if let Some(value) = self.old.remove(&key) {
-            self.young.insert(key, value);
+        if self.young.contains_key(&key) {
             return true;
         }
-        self.young.contains_key(&key)
+        let kept = self.old.remove(&key);
+        kept.is_some_and(|value| self.young.insert(key, value).is_none())
     }
 
     pub(crate) fn insert(&mut self, appends: &OpenAppends, key: K, value: V) {
-        if self.young.len() >= GENERATION_KEYS_MAX && appends.oldest() >= self.complete_at {
+        if self.young.len() >= self.generation_keys && appends.oldest() >= self.complete_at {
             self.old = std::mem::take(&mut self.young);
             self.complete_at = appends.next;
         }
-        self.old.remove(&key);
         self.young.insert(key, value);
     }
 }
@@ -84,24 +82,26 @@ impl<K: Ord, V> Recent<K, V> {
 mod tests {
     use super::*;
 
+    const GENERATION_KEYS: usize = 8;
+
     fn fill(recent: &mut Recent<usize, ()>, appends: &OpenAppends, from: usize) {
-        (from..from + GENERATION_KEYS_MAX).for_each(|key| recent.insert(appends, key, ()));
+        (from..from + GENERATION_KEYS).for_each(|key| recent.insert(appends, key, ()));
     }
 
     #[test]
     fn a_key_stays_for_a_generation_and_memory_is_bounded() {
-        let (mut recent, appends) = (Recent::default(), OpenAppends::default());
+        let (mut recent, appends) = (Recent::new(GENERATION_KEYS), OpenAppends::default());
         fill(&mut recent, &appends, 0);
         fill(&mut recent, &appends, 1_000_000);
         assert!(recent.get(&0).is_some());
         recent.insert(&appends, 2_000_000, ());
         assert!(recent.get(&0).is_none() && recent.get(&1_000_000).is_some());
-        assert!(recent.young.len() + recent.old.len() <= 2 * GENERATION_KEYS_MAX);
+        assert!(recent.young.len() + recent.old.len() <= 2 * GENERATION_KEYS);
     }
 
     #[test]
     fn what_an_open_append_may_rely_on_stays_until_it_has_ended() {
-        let (mut recent, mut appends) = (Recent::default(), OpenAppends::default());
+        let (mut recent, mut appends) = (Recent::new(GENERATION_KEYS), OpenAppends::default());
         fill(&mut recent, &appends, 0);
         let begun = appends.begin();
         recent.insert(&appends, 1_000_000, ());

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::floor;
 use super::input::{self, Random};
 use super::median;
 use crate::clock::Stopwatch;
@@ -29,6 +30,8 @@ pub(super) enum Writing {
 pub(super) struct Run {
     pub(super) facts: u64,
     pub(super) input_bytes: u64,
+    /// What [`floor::measure`] takes just before.
+    pub(super) floor_s: f64,
     pub(super) import_s: f64,
     pub(super) sync_s: f64,
     pub(super) sync_bytes: u64,
@@ -41,8 +44,9 @@ pub(super) struct Run {
     pub(super) nothing_new_open_ms: f64,
 }
 
-/// How often "nothing new" is asked; the middle counts.
-const REPEATS: usize = 21;
+/// How often "nothing new" is asked; the middle counts. One answer takes a third of a millisecond, give or take a third of
+/// that: the middle of so many is within a twentieth.
+const REPEATS: usize = 201;
 
 pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
     eprintln!("-- {} facts, {writing:?}", grouped(facts));
@@ -56,6 +60,7 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
     let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
     let input_bytes = input::write(facts, &mut writer)?;
     writer.flush()?;
+    let floor_s = floor::measure(folder.path(), facts)?;
     let watch = Stopwatch::start();
     let import_kib = match writing {
         Writing::Bulk => import(&sender, &file)?,
@@ -94,6 +99,7 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
     Ok(Run {
         facts,
         input_bytes,
+        floor_s,
         import_s,
         sync_s,
         sync_bytes: synced.bytes,

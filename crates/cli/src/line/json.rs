@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
     /// Reads an object; `member` reads the value of each key, which is at the place that it is told.
     pub(crate) fn object(
         &mut self,
-        what: &str,
+        what: impl fmt::Display,
         mut member: impl FnMut(&mut Self, usize, Cow<'a, str>) -> Result<(), LineError>,
     ) -> Result<(), LineError> {
         self.require(b'{', what)?;
@@ -75,7 +75,7 @@ impl<'a> Reader<'a> {
     /// Reads a list; `element` reads each element.
     pub(crate) fn list(
         &mut self,
-        what: &str,
+        what: impl fmt::Display,
         mut element: impl FnMut(&mut Self) -> Result<(), LineError>,
     ) -> Result<(), LineError> {
         self.require(b'[', what)?;
@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string.
-    pub(crate) fn string(&mut self, what: &str) -> Result<Cow<'a, str>, LineError> {
+    pub(crate) fn string(&mut self, what: impl fmt::Display) -> Result<Cow<'a, str>, LineError> {
         self.require(b'"', what)?;
         let start = self.at;
         let plain = self.plain();
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An error at the next token.
-    pub(crate) fn expected(&mut self, what: &str) -> LineError {
+    pub(crate) fn expected(&mut self, what: impl fmt::Display) -> LineError {
         let at = self.start();
         let found = match self.peek() {
             None => "the line ends".to_owned(),
@@ -329,7 +329,7 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    fn require(&mut self, byte: u8, what: &str) -> Result<(), LineError> {
+    fn require(&mut self, byte: u8, what: impl fmt::Display) -> Result<(), LineError> {
         if self.take(byte) {
             Ok(())
         } else {

@@ -193,7 +193,7 @@ fn sorted(names: &[Name]) -> Vec<String> {
 
 fn string(reader: &mut Reader<'_>, key: &str) -> Result<String, LineError> {
     Ok(reader
-        .string(&format!("a string for {key:?}"))?
+        .string(format_args!("a string for {key:?}"))?
         .into_owned())
 }
 
@@ -204,7 +204,7 @@ fn parsed<T, E: std::fmt::Display>(
     parse: impl for<'t> FnOnce(&'t str) -> Result<T, E>,
 ) -> Result<T, LineError> {
     let at = reader.start();
-    let text = reader.string(&format!("a string for {key:?}"))?;
+    let text = reader.string(format_args!("a string for {key:?}"))?;
     parse(&text).map_err(|error| reader.error(at, format_args!("{key:?}: {error}")))
 }
 
@@ -225,7 +225,7 @@ fn fact_type(reader: &mut Reader<'_>) -> Result<FactType, LineError> {
     const EXPECTED: &str = "state_change, operation, observation, transaction, cross_domain, validation, retraction \
          or custom:NAME";
     let at = reader.start();
-    let text = reader.string(&format!("a string for \"type\": {EXPECTED}"))?;
+    let text = reader.string(format_args!("a string for \"type\": {EXPECTED}"))?;
     match text.parse() {
         Ok(FactType::Resolution | FactType::Erasure) => {
             let message = format!(
@@ -256,16 +256,16 @@ fn moment(reader: &mut Reader<'_>, key: &str) -> Result<i64, LineError> {
         },
         _ => {
             let expected = "RFC 3339 time in quotes or whole milliseconds since 1970";
-            Err(reader.expected(&format!("{expected} for {key:?}")))
+            Err(reader.expected(format_args!("{expected} for {key:?}")))
         }
     }
 }
 
 /// Reads a list of names; repeated ones count once.
 fn names(reader: &mut Reader<'_>, key: &str, limit: usize) -> Result<Vec<Name>, LineError> {
-    let expected = format!("a list of refs of earlier lines and ids of facts for {key:?}");
     let mut names: Vec<Name> = Vec::new();
-    reader.list(&expected, |reader| {
+    let expected = format_args!("a list of refs of earlier lines and ids of facts for {key:?}");
+    reader.list(expected, |reader| {
         let at = reader.start();
         let text = reader
             .string("the ref of an earlier line or the id of a fact")?

@@ -14,8 +14,9 @@ pub struct RedbConfig {
     pub queue_bytes_max: usize,
     /// One transaction takes in batches until they have so many bytes.
     pub group_bytes_max: usize,
-    /// Index keys that are in memory only, two or three a fact of some 60 bytes each. At half of them the background
-    /// starts to write; at all of them commits wait for it.
+    /// Index keys that are in memory only, two or three a fact of 27 bytes each. At half of them the background starts to
+    /// write; at all of them commits wait for it. A large index is written almost as a whole each time: twice as many
+    /// take a twentieth off the time of an import of a million facts, and 10 MiB more of its memory.
     pub index_pending_max: usize,
     /// Index keys that one background transaction writes, while a commit may be waiting.
     pub index_step_keys: usize,

@@ -169,18 +169,19 @@ impl<'a> Group<'a> {
 
     /// Writes entries where nothing is held.
     fn append(&mut self, log: u32, span: &Span<'_>) -> Result<(), StoreError> {
-        let mut packer = Packer::default();
-        for new in &span.entries {
-            packer.entry(new.position, &new.entry);
-        }
         let held = self.ledger.held(log);
         let at_end = held.is_none_or(|held| held.end() <= span.positions.start);
-        let mut bytes = 0;
-        for (first, segment) in packer.finish() {
+        let (mut packer, mut bytes) = (Packer::default(), 0);
+        let mut insert = |(first, segment): (u64, Vec<u8>)| {
             bytes += segment.len();
-            self.segments
-                .insert(&place_key(log, first), segment.as_slice())?;
+            let key = place_key(log, first);
+            self.segments.insert(&key, segment.as_slice()).map(drop)
+        };
+        for new in &span.entries {
+            packer.entry(new.position, &new.entry);
+            packer.full().try_for_each(&mut insert)?;
         }
+        packer.finish().into_iter().try_for_each(insert)?;
         if at_end {
             self.change.gained.push((log, bytes));
         }

@@ -13,9 +13,10 @@ use super::tables::INDEX_BYTES;
 pub(super) struct Overlay {
     /// Sorted lists, each more than twice as long as the next: merged as they come, they cost a fraction of a tree.
     active: Vec<Vec<[u8; INDEX_BYTES]>>,
-    frozen: Vec<[u8; INDEX_BYTES]>,
-    /// How many of the frozen keys are in the table.
-    written: usize,
+    /// Such lists as well; as one they would need as much memory again while they are merged.
+    frozen: Vec<Vec<[u8; INDEX_BYTES]>>,
+    /// The frozen keys up to this one are in the table.
+    written_to: Option<[u8; INDEX_BYTES]>,
     frozen_to: u64,
 }
 
@@ -36,13 +37,14 @@ impl Overlay {
             keys = merge(&last, &keys);
         }
         if !keys.is_empty() {
+            keys.shrink_to_fit();
             self.active.push(keys);
         }
     }
 
     /// How many keys there are; one that was added again may count twice.
     pub(super) fn len(&self) -> usize {
-        self.active_len() + self.frozen.len() - self.written
+        self.active_len() + self.unwritten().map(<[_]>::len).sum::<usize>()
     }
 
     pub(super) fn active_len(&self) -> usize {
@@ -58,39 +60,56 @@ impl Overlay {
         &self,
         range: &RangeInclusive<[u8; INDEX_BYTES]>,
     ) -> impl Iterator<Item = [u8; INDEX_BYTES]> {
-        let lists = self.active.iter().chain([&self.frozen]);
+        let lists = self.active.iter().chain(&self.frozen);
         lists.flat_map(move |list| within(list, range)).copied()
     }
 
     /// At most `limit` of the frozen keys. When there are none, freezes the others; `journal` is the last entry so far.
     pub(super) fn chunk(&mut self, limit: usize, journal: u64) -> Chunk {
         if self.frozen.is_empty() {
-            let lists = std::mem::take(&mut self.active).into_iter().rev();
-            self.frozen = lists.fold(Vec::new(), |all, list| merge(&list, &all));
+            self.frozen = std::mem::take(&mut self.active);
             self.frozen_to = journal;
         }
-        let rest = self.frozen.get(self.written..).unwrap_or_default();
-        let keys = rest[..limit.min(rest.len())].to_vec();
-        let indexed = (keys.len() == rest.len()).then_some(self.frozen_to);
+        let mut lists: Vec<_> = self.unwritten().collect();
+        let mut keys = Vec::with_capacity(limit.min(lists.iter().map(|list| list.len()).sum()));
+        while keys.len() < limit
+            && let Some(next) = lists.iter().filter_map(|list| list.first()).min().copied()
+        {
+            keys.push(next);
+            for list in &mut lists {
+                *list = list.strip_prefix(&[next]).unwrap_or(list);
+            }
+        }
+        let is_rest = lists.iter().all(|list| list.is_empty());
+        let indexed = is_rest.then_some(self.frozen_to);
         Chunk { keys, indexed }
     }
 
     /// The keys of the chunk are in the table.
     pub(super) fn written(&mut self, chunk: &Chunk) {
-        self.written += chunk.keys.len();
+        self.written_to = chunk.keys.last().copied();
         if chunk.indexed.is_some() {
-            (self.frozen, self.written) = (Vec::new(), 0);
+            (self.frozen, self.written_to) = (Vec::new(), None);
         }
+    }
+
+    /// What is left of the frozen lists.
+    fn unwritten(&self) -> impl Iterator<Item = &[[u8; INDEX_BYTES]]> {
+        let is_written = |key: &[u8; INDEX_BYTES]| Some(*key) <= self.written_to;
+        self.frozen
+            .iter()
+            .map(move |list| &list[list.partition_point(is_written)..])
     }
 }
 
-/// The part of a sorted list that is in a range.
+/// The part of a sorted list that is in a range, which mostly is none.
 fn within<'a>(
     list: &'a [[u8; INDEX_BYTES]],
     range: &RangeInclusive<[u8; INDEX_BYTES]>,
 ) -> &'a [[u8; INDEX_BYTES]] {
     let list = &list[list.partition_point(|key| key < range.start())..];
-    &list[..list.partition_point(|key| key <= range.end())]
+    let length = list.iter().take_while(|key| *key <= range.end()).count();
+    &list[..length]
 }
 
 /// The keys of two sorted lists, each once.
@@ -156,6 +175,7 @@ mod tests {
             added in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..40),
             start: u8,
             end: u8,
+            limit in 1..20_usize,
         ) {
             let mut overlay = Overlay::default();
             let mut model = BTreeSet::new();
@@ -168,8 +188,15 @@ mod tests {
             let range = key(start)..=key(end.max(start));
             let found: BTreeSet<_> = overlay.range(&range).collect();
             prop_assert!(found.iter().eq(model.range(range)));
-            let chunk = overlay.chunk(usize::MAX, 1);
-            prop_assert!(chunk.keys.iter().eq(&model));
+            let mut written = Vec::new();
+            while overlay.len() > 0 {
+                let chunk = overlay.chunk(limit, 1);
+                prop_assert!(chunk.keys.len() <= limit);
+                overlay.written(&chunk);
+                prop_assert_eq!(chunk.indexed.is_some(), !overlay.is_frozen());
+                written.extend(chunk.keys);
+            }
+            prop_assert!(written.iter().eq(&model));
         }
     }
 }

@@ -180,7 +180,12 @@ impl Packer {
             .raw(slot.bytes);
     }
 
-    /// The segments with their first positions.
+    /// Takes out the segments that are full, with their first positions.
+    pub(super) fn full(&mut self) -> impl Iterator<Item = (u64, Vec<u8>)> {
+        self.done.drain(..)
+    }
+
+    /// The segments that were not taken out, with their first positions.
     pub(super) fn finish(mut self) -> Vec<(u64, Vec<u8>)> {
         self.close();
         self.done
