@@ -7,6 +7,7 @@ mod demo;
 mod dress;
 mod integration;
 mod layers;
+mod planted;
 mod program;
 mod seed_map;
 mod sim;
@@ -76,6 +77,7 @@ The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory 
                   --seed S          one of them; with --trace line by line, with --history FILE for the judge
                   --minutes M       as many as fit, with --from S from that seed on; says where to go on
                   --scenario NAME   a story with a name, or `all`
+                  --planted [NAME]  plant bugs into a copy of the tree, all or one: each has to be found
 
 Checks, each a part of `test`:
 

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::clock::{Stopwatch, seconds};
 use crate::dress;
 use crate::workspace::{self, cargo};
-use crate::{layers, seed_map, tidy};
+use crate::{layers, seed_map, sim, tidy};
 
 pub(crate) fn run(args: Args) -> Result<()> {
     args.finish()?;
@@ -28,11 +28,13 @@ pub(crate) fn run(args: Args) -> Result<()> {
         workspace::run(tests(&["--no-run"])).map(|()| Done::Ok)
     }) {
         report.step("tests", || counted(tests(&["--no-fail-fast"])));
+        report.step("simulation", || sim::run(none()).map(|()| Done::Ok));
         report.step("documentation", || {
             workspace::run(documentation()).map(|()| Done::Ok)
         });
     } else {
         report.skip("tests", "the build failed");
+        report.skip("simulation", "the build failed");
         report.skip("documentation", "the build failed");
     }
     report.finish()
