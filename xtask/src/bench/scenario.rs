@@ -71,8 +71,12 @@ pub(super) fn measure_together<const N: usize>(
     facts: [u64; N],
     writing: Writing,
 ) -> Result<[Run; N]> {
-    let filled = facts.map(|facts| World::filled(program, facts, writing));
-    let mut worlds = filled.into_iter().collect::<Result<Vec<_>>>()?;
+    // All at once: a home that does not listen yet does not hold its port.
+    let ports = free_ports(2 * N)?;
+    let mut worlds = Vec::new();
+    for (facts, ports) in facts.into_iter().zip(ports.chunks(2)) {
+        worlds.push(World::filled(program, facts, writing, ports)?);
+    }
 
     // Without a daemon at this side each command opens a connection of its own.
     for (world, new) in asked_in_turn(&mut worlds)? {
@@ -117,13 +121,12 @@ fn asked_in_turn(worlds: &mut [World]) -> Result<Vec<(&mut World, Vec<Synced>)>>
 
 impl World {
     /// Imports facts at one home and synchronises them to the other.
-    fn filled(program: &Program, facts: u64, writing: Writing) -> Result<Self> {
+    fn filled(program: &Program, facts: u64, writing: Writing, ports: &[u16]) -> Result<Self> {
         eprintln!("-- {} facts, {writing:?}", grouped(facts));
         let folder = tempfile::Builder::new()
             .prefix("causality-bench-")
             .tempdir()
             .context("cannot make a directory")?;
-        let ports = free_ports(2)?;
         let sender = program.init(folder.path(), "sender", ports[0])?;
         let receiver = program.init(folder.path(), "receiver", ports[1])?;
         let file = folder.path().join("facts.ndjson");
