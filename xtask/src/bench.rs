@@ -13,7 +13,7 @@ use crate::args::{Args, Usage};
 use crate::dress::{self, grouped};
 use crate::program::{Printing, Profile, Program};
 use crate::workspace::out;
-use scenario::{Writing, measure};
+use scenario::{Writing, measure, measure_together};
 
 pub(crate) fn run(mut args: Args) -> Result<()> {
     let facts = args.number("--facts")?.unwrap_or(100_000);
@@ -119,8 +119,7 @@ fn sync(program: &Program, facts: u64, large: u64) -> Result<Vec<Figure>> {
         Bound::AtMost(MEMORY_MIB_MAX),
     ));
     if large > 0 {
-        let small = measure(program, FACTS_SMALL, Writing::Bulk)?;
-        let large = measure(program, large, Writing::Bulk)?;
+        let [small, large] = measure_together(program, [FACTS_SMALL, large], Writing::Bulk)?;
         figures.extend(of_bulk(&large));
         for (name, small, large) in [
             ("new connection", small.nothing_new_ms, large.nothing_new_ms),

@@ -72,6 +72,7 @@ stories! {
     a_fork_after_a_rollback_is_noticed: "fork-after-rollback";
     a_restored_node_writes_to_another_lane: "backup-restored";
     a_transfer_goes_on_behind_a_partition: "partition-in-catch-up";
+    frames_that_come_a_second_time_are_not_taken: "frames-repeated";
     a_failing_disk_acknowledges_nothing_and_loses_nothing: "disk-fails";
     a_full_disk_refuses_until_there_is_room: "disk-full";
     power_cuts_lose_nothing_acknowledged: "power-cuts";

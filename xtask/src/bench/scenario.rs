@@ -8,13 +8,18 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use tempfile::TempDir;
 
 use super::floor;
 use super::input::{self, Random};
 use super::median;
 use crate::clock::Stopwatch;
 use crate::dress::grouped;
+<<<<<<< HEAD
 use crate::program::{Home, Program, Synced, lines, peak_memory_kib};
+=======
+use crate::program::{Daemon, Home, Program, Synced, free_ports, lines, peak_memory_kib};
+>>>>>>> perf
 
 /// How the facts get into the first home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,7 @@ pub(super) struct Run {
 /// that: the middle of so many is within a twentieth.
 const REPEATS: usize = 201;
 
+<<<<<<< HEAD
 pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
     eprintln!("-- {} facts, {writing:?}", grouped(facts));
     let folder = tempfile::Builder::new()
@@ -115,17 +121,148 @@ pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result
         nothing_new_open_bytes: median(open.iter().map(|synced| synced.bytes as f64).collect())?,
         nothing_new_open_ms: median(open.iter().map(|synced| synced.duration_ms).collect())?,
     })
+=======
+/// Two homes that hold the same facts.
+#[derive(Debug)]
+struct World {
+    sender: Home,
+    receiver: Home,
+    receiving: Daemon,
+    run: Run,
+    /// Dropped last: the homes are in it.
+    _folder: TempDir,
+>>>>>>> perf
 }
 
-fn repeated(sender: &Home, receiver: &Home) -> Result<Vec<Synced>> {
-    let all = (0..REPEATS)
-        .map(|_| sender.sync(receiver, "--push"))
-        .collect::<Result<Vec<_>>>()?;
-    ensure!(
-        all.iter().all(|synced| synced.facts == 0),
-        "facts travelled although nothing was new"
-    );
-    Ok(all)
+pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
+    let [run] = measure_together(program, [facts], writing)?;
+    Ok(run)
+}
+
+/// One run for each number of facts. Whether anything is new is asked in turn, so that the machine is the same for all.
+pub(super) fn measure_together<const N: usize>(
+    program: &Program,
+    facts: [u64; N],
+    writing: Writing,
+) -> Result<[Run; N]> {
+    // All at once: a home that does not listen yet does not hold its port.
+    let ports = free_ports(2 * N)?;
+    let mut worlds = Vec::new();
+    for (facts, ports) in facts.into_iter().zip(ports.chunks(2)) {
+        worlds.push(World::filled(program, facts, writing, ports)?);
+    }
+
+    // Without a daemon at this side each command opens a connection of its own.
+    for (world, new) in asked_in_turn(&mut worlds)? {
+        let bytes = new
+            .iter()
+            .map(|synced| synced.bytes_without_probes() as f64);
+        world.run.nothing_new_bytes = median(bytes.collect())?;
+        world.run.nothing_new_ms = median(new.iter().map(|synced| synced.duration_ms).collect())?;
+    }
+    let mut sending = Vec::new();
+    for world in &worlds {
+        sending.push(world.sender.serve()?);
+        world.sender.sync(&world.receiver, "--push")?;
+    }
+    for (world, open) in asked_in_turn(&mut worlds)? {
+        let bytes = open.iter().map(|synced| synced.bytes as f64);
+        world.run.nothing_new_open_bytes = median(bytes.collect())?;
+        world.run.nothing_new_open_ms =
+            median(open.iter().map(|synced| synced.duration_ms).collect())?;
+    }
+    sending.into_iter().try_for_each(Daemon::stop)?;
+    let runs = worlds.into_iter().map(World::ended);
+    let runs = runs.collect::<Result<Vec<_>>>()?;
+    Ok(runs.try_into().expect("one run for each number of facts"))
+}
+
+/// Asks in each world in turn whether anything is new, until each has been asked often enough.
+fn asked_in_turn(worlds: &mut [World]) -> Result<Vec<(&mut World, Vec<Synced>)>> {
+    let mut asked: Vec<_> = worlds.iter_mut().map(|world| (world, Vec::new())).collect();
+    for _ in 0..REPEATS {
+        for (world, answers) in &mut asked {
+            let synced = world.sender.sync(&world.receiver, "--push")?;
+            ensure!(
+                synced.facts == 0,
+                "facts travelled although nothing was new"
+            );
+            answers.push(synced);
+        }
+    }
+    Ok(asked)
+}
+
+impl World {
+    /// Imports facts at one home and synchronises them to the other.
+    fn filled(program: &Program, facts: u64, writing: Writing, ports: &[u16]) -> Result<Self> {
+        eprintln!("-- {} facts, {writing:?}", grouped(facts));
+        let folder = tempfile::Builder::new()
+            .prefix("causality-bench-")
+            .tempdir()
+            .context("cannot make a directory")?;
+        let sender = program.init(folder.path(), "sender", ports[0])?;
+        let receiver = program.init(folder.path(), "receiver", ports[1])?;
+        let file = folder.path().join("facts.ndjson");
+        let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
+        let input_bytes = input::write(facts, &mut writer)?;
+        writer.flush()?;
+        let floor_s = floor::measure(folder.path(), facts)?;
+        let watch = Stopwatch::start();
+        let import_kib = match writing {
+            Writing::Bulk => import(&sender, &file)?,
+            Writing::OneByOne => import_one_by_one(&sender, facts)?,
+        };
+        let import_s = watch.elapsed().as_secs_f64();
+
+        // Only now do they know each other: daemons that did before would have delivered each fact at once.
+        let receiving = receiver.serve()?;
+        sender.add_peer(&receiver, &["--send", "public"])?;
+        receiver.add_peer(&sender, &["--receive", "public"])?;
+        let watch = Stopwatch::start();
+        let (synced, sender_kib) = sync_watched(&sender, &receiver)?;
+        let sync_s = watch.elapsed().as_secs_f64();
+        ensure!(
+            synced.facts == facts,
+            "{} facts sent of {facts}",
+            synced.facts
+        );
+        let run = Run {
+            facts,
+            input_bytes,
+            floor_s,
+            import_s,
+            sync_s,
+            sync_bytes: synced.bytes,
+            import_mib: import_kib as f64 / 1024.0,
+            sender_mib: sender_kib as f64 / 1024.0,
+            receiver_mib: f64::NAN,
+            nothing_new_bytes: f64::NAN,
+            nothing_new_ms: f64::NAN,
+            nothing_new_open_bytes: f64::NAN,
+            nothing_new_open_ms: f64::NAN,
+        };
+        Ok(Self {
+            sender,
+            receiver,
+            receiving,
+            run,
+            _folder: folder,
+        })
+    }
+
+    /// Stops the receiver, and compares what the two hold.
+    fn ended(mut self) -> Result<Run> {
+        let kib = self.receiving.peak_memory_kib();
+        let kib = kib.context("the receiver's memory is unknown here")?;
+        self.run.receiver_mib = kib as f64 / 1024.0;
+        self.receiving.stop()?;
+        ensure!(
+            self.sender.logs()? == self.receiver.logs()?,
+            "the digests of sender and receiver differ"
+        );
+        Ok(self.run)
+    }
 }
 
 /// Imports a file; the peak memory of the importing process in KiB.

@@ -88,8 +88,9 @@ fn a_longer_fork_is_refused_by_who_holds_the_other_and_both_are_told() {
     {
         let _b = b.serve();
         a.ok(&["sync", "b"]);
-        let declined = problem(&copy.run(&["-o", "json", "sync", "b"]), exit::INTEGRITY);
-        assert_eq!(declined["kind"], "declined");
+        // It is its own log: whoever refuses it tells it that there is another.
+        let forked = problem(&copy.run(&["-o", "json", "sync", "b"]), exit::INTEGRITY);
+        assert_eq!(forked["kind"], "forked");
     }
     let _c = c.serve();
     let refused = problem(&b.run(&["-o", "json", "sync", "c"]), exit::INTEGRITY);
