@@ -202,7 +202,9 @@ impl Home {
         if self.program.verbose {
             workspace::announce(&command);
         }
-        let log = self.dir.with_extension("log");
+        // Names have dots: what stands behind the last one is no extension.
+        let mut log = self.dir.clone().into_os_string();
+        log.push(".log");
         let file = File::options()
             .create(true)
             .append(true)

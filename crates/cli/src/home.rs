@@ -111,6 +111,17 @@ impl Home {
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| self.failed(&self.dir, &error))?;
+        let filled = self.fill(keys, config);
+        if filled.is_err() {
+            // What is there is of no use to anybody. The first error is the one to tell.
+            for file in [CONFIG, STORE] {
+                let _ = fs::remove_file(self.dir.join(file));
+            }
+        }
+        filled
+    }
+
+    fn fill(&self, keys: &DomainKeys, config: &Config) -> Result<(), Failure> {
         self.write(CONFIG, toml_of(config)?.as_bytes(), 0o644)?;
         drop(self.create_store()?);
         // The keys come last: with them the home is set up.
@@ -125,6 +136,11 @@ impl Home {
     pub(crate) fn keys(&self) -> Result<DomainKeys, Failure> {
         let path = self.dir.join(KEYS);
         let bytes = self.read(&path)?.ok_or_else(|| {
+            if self.dir.join(CONFIG).exists() || self.store_path().exists() {
+                let what = format!("the keys of this home are missing: {}", path.display());
+                return Failure::not_found(what)
+                    .advise("put back the copy of the file that was made after `causality init`");
+            }
             Failure::not_found(format_args!("there is no domain in {}", self.dir.display()))
                 .advise("set one up with `causality init --name NAME`, or name its directory with --home DIR")
         })?;
@@ -388,6 +404,15 @@ mod tests {
             ExitCode::Usage
         );
         assert_eq!(home.keys().unwrap_err().code, ExitCode::NotFound);
+    }
+
+    #[test]
+    fn keys_that_have_gone_are_missed() {
+        let (_folder, home) = set_up();
+        fs::remove_file(home.keys_path()).unwrap();
+        let missing = home.keys().unwrap_err();
+        assert_eq!(missing.code, ExitCode::NotFound);
+        assert!(missing.message.contains("are missing"), "{missing:?}");
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod tests;
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, IsTerminal as _, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;
@@ -92,7 +92,8 @@ fn start_log(line: &CommandLine) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);
-    log.with_ansi(io::stderr().is_terminal()).init();
+    // Colours would need a feature, and their codes have no place in the log of a daemon.
+    log.with_ansi(false).init();
 }
 
 async fn run(line: CommandLine) -> Result<(), Failure> {

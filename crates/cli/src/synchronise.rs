@@ -28,6 +28,7 @@ pub(crate) async fn sync(
 ) -> Result<(), Failure> {
     let peer = name::peer(&context.peers().await, said)?.clone();
     note_if_nothing_goes(&peer, direction, replies).await?;
+    let may_come = direction != SyncDirection::Push && !peer.receive.is_empty();
     let (peer, name) = (peer.id, peer.name);
     let mut last = None;
     let progress = |report: &causality_node::SyncReport| {
@@ -56,6 +57,14 @@ pub(crate) async fn sync(
         problems.push(problem);
     }
     let told: Vec<_> = problems.iter().map(|p| p.message.clone()).collect();
+    let is_idle = report.facts_sent == 0 && report.facts_received == 0 && told.is_empty();
+    if is_idle && may_come && !context.holds_of(peer).await? {
+        let note = format!(
+            "nothing came, and nothing of {name} is held here; if something should have, {name} has to grant it, with \
+             `causality peer add` and --send there"
+        );
+        send(replies, Reply::Note(note)).await?;
+    }
     let summary = SyncSummary {
         facts_sent: report.facts_sent,
         facts_received: report.facts_received,

@@ -15,11 +15,7 @@ use super::input::{self, Random};
 use super::median;
 use crate::clock::Stopwatch;
 use crate::dress::grouped;
-<<<<<<< HEAD
-use crate::program::{Home, Program, Synced, lines, peak_memory_kib};
-=======
-use crate::program::{Daemon, Home, Program, Synced, free_ports, lines, peak_memory_kib};
->>>>>>> perf
+use crate::program::{Daemon, Home, Program, Synced, lines, peak_memory_kib};
 
 /// How the facts get into the first home.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,75 +49,6 @@ pub(super) struct Run {
 /// that: the middle of so many is within a twentieth.
 const REPEATS: usize = 201;
 
-<<<<<<< HEAD
-pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
-    eprintln!("-- {} facts, {writing:?}", grouped(facts));
-    let folder = tempfile::Builder::new()
-        .prefix("causality-bench-")
-        .tempdir()
-        .context("cannot make a directory")?;
-    let sender = program.init(folder.path(), "sender")?;
-    let receiver = program.init(folder.path(), "receiver")?;
-    let file = folder.path().join("facts.ndjson");
-    let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
-    let input_bytes = input::write(facts, &mut writer)?;
-    writer.flush()?;
-    let floor_s = floor::measure(folder.path(), facts)?;
-    let watch = Stopwatch::start();
-    let import_kib = match writing {
-        Writing::Bulk => import(&sender, &file)?,
-        Writing::OneByOne => import_one_by_one(&sender, facts)?,
-    };
-    let import_s = watch.elapsed().as_secs_f64();
-
-    // Only now do they know each other: daemons that did before would have delivered each fact at once.
-    let receiving = receiver.serve()?;
-    sender.add_peer(&receiver, &["--send", "public"])?;
-    receiver.add_peer(&sender, &["--receive", "public"])?;
-    let watch = Stopwatch::start();
-    let (synced, sender_kib) = sync_watched(&sender, &receiver)?;
-    let sync_s = watch.elapsed().as_secs_f64();
-    ensure!(
-        synced.facts == facts,
-        "{} facts sent of {facts}",
-        synced.facts
-    );
-
-    // Without a daemon at this side each command opens a connection of its own.
-    let new = repeated(&sender, &receiver)?;
-    let sending = sender.serve()?;
-    sender.sync(&receiver, "--push")?;
-    let open = repeated(&sender, &receiver)?;
-    sending.stop()?;
-    let receiver_kib = receiving
-        .peak_memory_kib()
-        .context("the receiver's memory is unknown here")?;
-    receiving.stop()?;
-    ensure!(
-        sender.logs()? == receiver.logs()?,
-        "the digests of sender and receiver differ"
-    );
-
-    Ok(Run {
-        facts,
-        input_bytes,
-        floor_s,
-        import_s,
-        sync_s,
-        sync_bytes: synced.bytes,
-        import_mib: import_kib as f64 / 1024.0,
-        sender_mib: sender_kib as f64 / 1024.0,
-        receiver_mib: receiver_kib as f64 / 1024.0,
-        nothing_new_bytes: median(
-            new.iter()
-                .map(|synced| synced.bytes_without_probes() as f64)
-                .collect(),
-        )?,
-        nothing_new_ms: median(new.iter().map(|synced| synced.duration_ms).collect())?,
-        nothing_new_open_bytes: median(open.iter().map(|synced| synced.bytes as f64).collect())?,
-        nothing_new_open_ms: median(open.iter().map(|synced| synced.duration_ms).collect())?,
-    })
-=======
 /// Two homes that hold the same facts.
 #[derive(Debug)]
 struct World {
@@ -131,7 +58,6 @@ struct World {
     run: Run,
     /// Dropped last: the homes are in it.
     _folder: TempDir,
->>>>>>> perf
 }
 
 pub(super) fn measure(program: &Program, facts: u64, writing: Writing) -> Result<Run> {
@@ -145,11 +71,9 @@ pub(super) fn measure_together<const N: usize>(
     facts: [u64; N],
     writing: Writing,
 ) -> Result<[Run; N]> {
-    // All at once: a home that does not listen yet does not hold its port.
-    let ports = free_ports(2 * N)?;
     let mut worlds = Vec::new();
-    for (facts, ports) in facts.into_iter().zip(ports.chunks(2)) {
-        worlds.push(World::filled(program, facts, writing, ports)?);
+    for facts in facts {
+        worlds.push(World::filled(program, facts, writing)?);
     }
 
     // Without a daemon at this side each command opens a connection of its own.
@@ -195,14 +119,14 @@ fn asked_in_turn(worlds: &mut [World]) -> Result<Vec<(&mut World, Vec<Synced>)>>
 
 impl World {
     /// Imports facts at one home and synchronises them to the other.
-    fn filled(program: &Program, facts: u64, writing: Writing, ports: &[u16]) -> Result<Self> {
+    fn filled(program: &Program, facts: u64, writing: Writing) -> Result<Self> {
         eprintln!("-- {} facts, {writing:?}", grouped(facts));
         let folder = tempfile::Builder::new()
             .prefix("causality-bench-")
             .tempdir()
             .context("cannot make a directory")?;
-        let sender = program.init(folder.path(), "sender", ports[0])?;
-        let receiver = program.init(folder.path(), "receiver", ports[1])?;
+        let sender = program.init(folder.path(), "sender")?;
+        let receiver = program.init(folder.path(), "receiver")?;
         let file = folder.path().join("facts.ndjson");
         let mut writer = BufWriter::new(File::create(&file).context("cannot write the input")?);
         let input_bytes = input::write(facts, &mut writer)?;

@@ -114,6 +114,24 @@ fn it_is_told_through_a_daemon_as_often_as_one_asks() {
 }
 
 #[test]
+fn that_nothing_came_at_all_is_told_with_what_may_be_missing_there() {
+    let (a, b) = (Home::new("a"), Home::new("b"));
+    a.add_peer(&b, &["--receive", "public"]);
+    b.add_peer(&a, &[]);
+    b.import(&observations("sensor", 3));
+    let daemon = b.serve();
+    let outcome = a.run(&["sync", "b"]);
+    assert_eq!(outcome.code, exit::OK);
+    assert!(outcome.err.contains("b has to grant it"), "{}", outcome.err);
+    drop(daemon);
+    b.add_peer(&a, &["--send", "public"]);
+    let _daemon = b.serve();
+    let outcome = a.run(&["sync", "b"]);
+    assert!(!outcome.err.contains("grant"), "{}", outcome.err);
+    assert_eq!(a.run(&["sync", "b"]).code, exit::OK);
+}
+
+#[test]
 fn that_nothing_is_granted_is_told_with_the_command_that_grants_it() {
     let (a, b) = (Home::new("a"), Home::new("b"));
     a.add_peer(&b, &[]);

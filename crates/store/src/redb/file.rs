@@ -16,6 +16,11 @@ pub(super) fn open(config: &RedbConfig) -> Result<Database, StoreError> {
         .read(true)
         .write(true)
         .open(&config.path)?;
+    // A store has its name only once it is filled: an empty file is what is left of one, and no store to begin with.
+    if file.metadata()?.len() == 0 {
+        let path = config.path.clone();
+        return Err(StoreError::NotAStore { path });
+    }
     open_database(file, config)
 }
 
@@ -91,6 +96,16 @@ fn sync_folder(path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_file_is_not_taken_for_an_empty_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb"));
+        fs::write(&config.path, "").unwrap();
+        let path = config.path.clone();
+        let opened = open(&config).map(drop);
+        assert_eq!(opened, Err(StoreError::NotAStore { path }));
+    }
 
     #[test]
     fn a_file_has_its_name_only_once_it_is_filled() {
