@@ -46,6 +46,13 @@ pub(crate) async fn backup(
     file: &Path,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let what = format!("there is no directory {}", folder.display());
+        return Err(Failure::not_found(what).advise("make it, or name a file in another one"));
+    }
     context.store.backup(file).await.map_err(exists)?;
     done(
         replies,

@@ -239,6 +239,12 @@ fn open_input(
     let failed = |error: io::Error| Failure::io(file.display(), &error);
     let input = File::open(file).map_err(failed)?;
     let metadata = input.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        let what = format!("{} is a directory", file.display());
+        return Err(
+            Failure::usage(what).advise("name a file of import lines, or - for standard input")
+        );
+    }
     options.total_bytes = metadata.is_file().then_some(metadata.len());
     Ok((Box::new(input), options))
 }

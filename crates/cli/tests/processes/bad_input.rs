@@ -192,3 +192,19 @@ fn every_mistyped_character_of_a_ticket_is_noticed() {
     }
     a.ok(&["peer", "add", &ticket]);
 }
+
+#[test]
+fn a_directory_is_no_input_and_a_backup_needs_one() {
+    let home = Home::new("a");
+    let directory = home.beside("directory");
+    std::fs::create_dir(&directory).unwrap();
+    let said = home
+        .run(&["fact", "import", directory.to_str().unwrap()])
+        .failed(exit::USAGE);
+    assert!(said.contains("is a directory"), "{said}");
+    let nowhere = directory.join("nowhere").join("backup");
+    let said = home
+        .run(&["store", "backup", nowhere.to_str().unwrap()])
+        .failed(exit::NOT_FOUND);
+    assert!(said.contains("there is no directory"), "{said}");
+}
