@@ -5,6 +5,7 @@ use crate::codec::DecodeError;
 use crate::codec::Decoder;
 use crate::codec::Encoder;
 use crate::hash::TaggedHash;
+use crate::mask::FieldMask;
 use crate::value::Value;
 use crate::value::ValueError;
 use crate::value::check_name;
@@ -123,9 +124,17 @@ impl Content {
         }
     }
 
+    /// Which fields are disclosed.
+    pub fn mask(&self) -> FieldMask {
+        match self {
+            Self::Whole(whole) => FieldMask::all(whole.fields.len()),
+            Self::Partial(partial) => partial.mask(),
+        }
+    }
+
     /// Whether a field is withheld.
     pub fn is_partial(&self) -> bool {
-        matches!(self, Self::Partial(_))
+        matches!(self, Self::Partial(partial) if partial.withheld() > 0)
     }
 }
 
@@ -279,6 +288,13 @@ impl PartialContent {
         Self {
             leaves: leaves.collect(),
         }
+    }
+
+    /// Which fields are disclosed.
+    pub fn mask(&self) -> FieldMask {
+        let disclosed = |leaf: &Leaf| u128::from(matches!(leaf, Leaf::Disclosed { .. }));
+        let leaves = self.leaves.iter().enumerate();
+        FieldMask::new(leaves.fold(0, |bits, (field, leaf)| bits | disclosed(leaf) << field))
     }
 
     /// How many fields are withheld.

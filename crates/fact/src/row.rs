@@ -14,6 +14,7 @@ use crate::core::FactCore;
 use crate::core::core_id;
 use crate::id::DomainId;
 use crate::id::FactId;
+use crate::mask::FieldMask;
 use thiserror::Error;
 
 /// The most bytes of a whole fact: its row with all content.
@@ -138,6 +139,8 @@ impl TemporalFact {
 pub struct Row {
     id: FactId,
     core: RowCore,
+    // Of a row with withheld fields, which ones are disclosed.
+    mask: Option<FieldMask>,
     bytes: Vec<u8>,
 }
 
@@ -175,20 +178,30 @@ impl Row {
                 limit,
             });
         }
-        let (id, core) = Decoder::exactly(bytes, |from| Self::read(from, origin))?;
+        let mut mask = None;
+        let (id, core) = Decoder::exactly(bytes, |from| Self::read(from, origin, &mut mask))?;
         Ok(Self {
             id,
             core,
+            mask,
             bytes: bytes.to_vec(),
         })
     }
 
-    fn read(from: &mut Decoder<'_>, origin: DomainId) -> Result<(FactId, RowCore), DecodeError> {
+    fn read(
+        from: &mut Decoder<'_>,
+        origin: DomainId,
+        mask: &mut Option<FieldMask>,
+    ) -> Result<(FactId, RowCore), DecodeError> {
         let known = |(id, core)| (id, RowCore::Known(Box::new(core)));
         match from.u8()? {
             WHOLE => FactCore::decode_compact(from, origin, WholeContent::skim).map(known),
             PARTIAL => {
-                let root = |from: &mut Decoder<'_>| Ok(PartialContent::decode(from)?.root());
+                let root = |from: &mut Decoder<'_>| {
+                    let content = PartialContent::decode(from)?;
+                    *mask = (content.withheld() > 0).then(|| content.mask());
+                    Ok(content.root())
+                };
                 FactCore::decode_compact(from, origin, root).map(known)
             }
             RAW => Self::read_raw(from),
@@ -242,6 +255,12 @@ impl Row {
         }
     }
 
+    /// Which fields it discloses, where it withholds some. `None` when it discloses all of them, or the core is not
+    /// supported: such a row tells all there is.
+    pub fn mask(&self) -> Option<FieldMask> {
+        self.mask
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -269,10 +288,11 @@ impl Row {
 
 impl From<TemporalFact> for Row {
     fn from(fact: TemporalFact) -> Self {
-        let bytes = fact.to_row();
+        let (mask, bytes) = (withholding_mask(&fact.content), fact.to_row());
         Self {
             id: fact.id,
             core: RowCore::Known(Box::new(fact.core)),
+            mask,
             bytes,
         }
     }
@@ -284,9 +304,14 @@ impl From<&TemporalFact> for Row {
         Self {
             id: fact.id,
             core,
+            mask: withholding_mask(&fact.content),
             bytes: fact.to_row(),
         }
     }
+}
+
+fn withholding_mask(content: &Content) -> Option<FieldMask> {
+    content.is_partial().then(|| content.mask())
 }
 
 #[cfg(test)]
@@ -341,6 +366,25 @@ mod tests {
         assert_eq!(Row::from(&whole).state(), RowState::Full);
         assert_eq!(Row::from(&partial).state(), RowState::Partial);
         assert!(RowState::Partial < RowState::Full);
+    }
+
+    #[test]
+    fn a_row_has_a_mask_where_it_withholds() {
+        let whole = fact(20).unwrap();
+        assert_eq!(Row::from(&whole).mask(), None);
+        assert_eq!(whole.content().mask(), FieldMask::all(2));
+        for (disclosed, bits) in [("data", 0b01), ("note", 0b10), ("", 0)] {
+            let fact = whole.redact(|name| name == disclosed);
+            let mask = FieldMask::new(bits);
+            assert_eq!(fact.content().mask(), mask);
+            assert_eq!(Row::from(&fact).mask(), Some(mask));
+            let read = Row::from_bytes(&fact.to_row(), ORIGIN).unwrap();
+            assert_eq!(read.mask(), Some(mask));
+            assert_eq!(Row::from(fact), read);
+        }
+        let mut newer = whole.core().to_bytes();
+        newer[0] = 9;
+        assert_eq!(Row::unsupported(&newer, b"").unwrap().mask(), None);
     }
 
     #[test]

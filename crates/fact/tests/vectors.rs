@@ -20,6 +20,7 @@ use causality_fact::Extension;
 use causality_fact::FactCore;
 use causality_fact::FactFilter;
 use causality_fact::FactId;
+use causality_fact::FieldMask;
 use causality_fact::FilterError;
 use causality_fact::Hlc;
 use causality_fact::KeyError;
@@ -160,6 +161,27 @@ fn contents_have_the_given_roots() {
 }
 
 #[test]
+fn masks_are_as_given() {
+    let fact = parse(FACT);
+    for vector in list(&fact["masks"]) {
+        let fields = list(&vector["disclosed"]).iter().map(number::<u32>);
+        let mask = FieldMask::new(fields.map(|field| 1 << field).sum());
+        assert_eq!(mask_bytes(mask), bytes(&vector["bytes"]));
+        let read = Decoder::exactly(&bytes(&vector["bytes"]), FieldMask::decode);
+        assert_eq!(read, Ok(mask));
+    }
+    refused(&fact["masks_refused"], |bytes| {
+        Decoder::exactly(bytes, FieldMask::decode).map_err(|error| decode_class(&error))
+    });
+}
+
+fn mask_bytes(mask: FieldMask) -> Vec<u8> {
+    let mut to = Encoder::new();
+    mask.encode(&mut to);
+    to.finish()
+}
+
+#[test]
 fn rows_are_as_given() {
     let fact = parse(FACT);
     for vector in list(&fact["rows"]) {
@@ -170,6 +192,8 @@ fn rows_are_as_given() {
             RowState::Partial => "partial",
         };
         assert_eq!(state, vector["state"]);
+        let mask = row.mask().map(mask_bytes);
+        assert_eq!(mask, vector.get("mask").map(bytes));
         let Some(read) = row.fact() else {
             assert!(matches!(row.core(), RowCore::Unsupported(_)));
             continue;
