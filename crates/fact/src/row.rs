@@ -20,7 +20,7 @@ use thiserror::Error;
 /// The most bytes of a whole fact: its row with all content.
 pub const FACT_BYTES_MAX: usize = 60_000;
 
-/// The most bytes of any row. A partial one has a salt for each field, so it may be larger than the whole.
+/// The most bytes of any row. One of kind partial has a salt for each field, so it may be larger than the whole.
 pub const ROW_BYTES_MAX: usize = 65_000;
 
 /// Room for most rows, so that encoding one allocates once.
@@ -38,9 +38,9 @@ const RAW: u8 = 2;
     reason = "closed by the specification of version 0"
 )]
 pub enum RowState {
-    /// The core and some of the content.
+    /// The core and some of the content, with single salts; or all of it, where the seed is not known.
     Partial,
-    /// Everything.
+    /// Everything, with the seed.
     Full,
 }
 
@@ -112,6 +112,21 @@ impl TemporalFact {
             core: self.core.clone(),
             content,
         }
+    }
+
+    /// The fact with what either discloses, whole if either is. `None` when the ids differ, or when no row has room for
+    /// it, which can only be where the origin committed to more than a fact may have.
+    pub fn merge(&self, other: &Self) -> Option<Self> {
+        if self.id != other.id {
+            return None;
+        }
+        // The id covers the root, so the contents are parts of one.
+        let merged = Self {
+            id: self.id,
+            core: self.core.clone(),
+            content: self.content.merge(&other.content),
+        };
+        (merged.to_row().len() <= ROW_BYTES_MAX).then_some(merged)
     }
 
     /// Its row.
@@ -461,6 +476,47 @@ mod tests {
             let row = largest.redact(|name| name >= disclosed).to_row();
             assert!(Row::from_bytes(&row, ORIGIN).is_ok(), "{}", row.len());
         }
+        let (one, rest) = (
+            largest.redact(|name| name == "z"),
+            largest.redact(|name| name != "z"),
+        );
+        let all = one.merge(&rest).unwrap();
+        assert_eq!(Row::from_bytes(&all.to_row(), ORIGIN).unwrap().mask(), None);
+    }
+
+    #[test]
+    fn parts_merge_up_to_the_whole() {
+        let whole = fact(20).unwrap();
+        let [data, note] = ["data", "note"].map(|field| whole.redact(|name| name == field));
+        let all = data.merge(&note).unwrap();
+        assert_eq!(note.merge(&data).as_ref(), Some(&all));
+        let row = Row::from_bytes(&all.to_row(), ORIGIN).unwrap();
+        assert_eq!((row.id(), row.mask()), (whole.id(), None));
+        assert_eq!(row.state(), RowState::Partial, "nobody here knows the seed");
+        assert_eq!(row.fact().as_ref(), Some(&all));
+        assert!(!all.content().is_partial());
+        assert_eq!(all.redact(|name| name == "note"), note);
+        assert_eq!(all.merge(&whole).as_ref(), Some(&whole));
+        assert_eq!(whole.merge(&data).as_ref(), Some(&whole));
+        assert_eq!(data.merge(&fact(21).unwrap()), None);
+    }
+
+    #[test]
+    fn parts_of_what_is_too_large_for_a_row_do_not_merge() {
+        // Its origin never had such a fact: each part has room, together they have none.
+        let fields = ["a", "b", "c"].map(|name| (name.to_owned(), Value::Bytes(vec![0; 30_000])));
+        let content = WholeContent::new(Seed::new([5; 16]), fields.into()).unwrap();
+        let mut core = fact(0).unwrap().core().clone();
+        core.content_root = content.root();
+        let part = |withheld: &str| TemporalFact {
+            id: core.id(),
+            core: core.clone(),
+            content: Content::Partial(content.redact(|name| name != withheld)),
+        };
+        let (one, other) = (part("a"), part("b"));
+        assert!(Row::from_bytes(&one.to_row(), ORIGIN).is_ok());
+        assert_eq!(one.merge(&one).as_ref(), Some(&one));
+        assert_eq!(one.merge(&other), None);
     }
 
     #[test]
