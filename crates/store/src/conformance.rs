@@ -21,7 +21,7 @@ use crate::joint::FactStore;
 
 mod sample;
 
-pub use sample::{batch, fact, full, log, partial, sized_fact, subtree, withheld};
+pub use sample::{all_fields, batch, fact, full, log, partial, sized_fact, subtree, withheld};
 use sample::{new_entry, row};
 
 async fn commit(
@@ -144,6 +144,35 @@ pub async fn positions_are_upgraded_and_never_downgraded(store: &dyn FactStore) 
         .collect();
     let upgraded = Change::Upgraded;
     assert_eq!(changes, [Change::Added, upgraded, upgraded, upgraded]);
+}
+
+/// A row that shows all fields, but without the seed, stands between one that withholds some and the whole.
+pub async fn all_fields_without_the_seed_are_more_than_some_and_less_than_whole(
+    store: &dyn FactStore,
+) {
+    let log = log(1, 1);
+    let steps = [
+        (partial(log, 0, "a"), [1, 0, 0]),
+        (all_fields(log, 0), [0, 1, 0]),
+        (partial(log, 0, "ab"), [0, 0, 1]),
+        (all_fields(log, 0), [0, 0, 1]),
+        (full(log, 0), [0, 1, 0]),
+        (all_fields(log, 0), [0, 0, 1]),
+    ];
+    for (entry, expected) in steps {
+        assert_eq!(commit(store, [entry]).await, Ok(expected));
+    }
+    let entries = [
+        partial(log, 1, "ab"),
+        all_fields(log, 1),
+        partial(log, 1, "c"),
+    ];
+    assert_eq!(commit(store, entries).await, Ok([1, 0, 2]));
+    let held = held(store, &log).await;
+    assert_eq!((held.full, held.partial), (set(&[(0, 1)]), set(&[(1, 2)])));
+    let found = store.get(&[fact(&log, 1).id()]).await.unwrap();
+    let row = &found[0].as_ref().unwrap().row;
+    assert_eq!(Entry::Row(row.clone()), all_fields(log, 1).entry);
 }
 
 /// A withheld subtree gives way to entries that cover it exactly.
@@ -686,6 +715,7 @@ macro_rules! conformance_tests {
             a_scan_has_no_gaps_and_is_bounded
             a_withheld_subtree_is_split_by_an_exact_cover
             added_facts_are_found_in_every_way
+            all_fields_without_the_seed_are_more_than_some_and_less_than_whole
             another_fact_at_a_held_position_refuses_the_batch
             entries_that_cannot_be_are_refused
             entries_that_overlap_what_is_held_are_refused
