@@ -19,8 +19,6 @@ use crate::policy::Flow;
 use crate::policy::Protection;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicy;
-use crate::policy::conditions::Conditions;
-use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
 
 /// A fact about which a decision is wanted, as this domain holds it.
@@ -58,7 +56,7 @@ pub struct Share<'a> {
 }
 
 impl<'a> Share<'a> {
-    /// The rule that grants it: the first of those in the file.
+    /// The rule that grants it: the first in the file without a volume, else the first.
     pub fn policy(&self) -> &'a SyncPolicy {
         self.policy
     }
@@ -166,14 +164,13 @@ impl PeerPolicy {
     /// Whether a peer may learn that there is a log of a compartment: some rule grants facts of it now, and no security
     /// policy keeps all of it.
     pub fn shares_compartment(&self, compartment: &str, now_ms: u64) -> bool {
-        let now = as_moment(now_ms);
-        let concerns = |conditions: &Conditions| {
-            conditions.allows_compartment(compartment) && conditions.window.in_force.contains(now)
-        };
-        let grants = |policy: &Arc<SyncPolicy>| concerns(&policy.rule.conditions);
+        let grants =
+            |policy: &Arc<SyncPolicy>| policy.rule.conditions.concerns(compartment, now_ms);
         let keeps_all = |policy: &Arc<SecurityPolicy>| {
             let conditions = &policy.rule.conditions;
-            policy.refuses && conditions.takes_whole_compartments() && concerns(conditions)
+            policy.refuses
+                && conditions.takes_whole_compartments()
+                && conditions.concerns(compartment, now_ms)
         };
         self.sync.iter().any(grants) && !self.security.iter().any(keeps_all)
     }
@@ -184,27 +181,36 @@ impl PeerPolicy {
     /// unless it certainly does not.
     pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
         let seen = Seen::new(subject, now_ms);
-        let mut undetermined = None;
-        for policy in &self.sync {
-            match policy.rule.conditions.matches(&seen) {
-                Truth::True => {
-                    return match self.restrictions(&seen) {
-                        Ok(restrictions) => Decision::Share(Share {
-                            policy,
-                            restrictions,
-                        }),
-                        Err(refusal) => refusal,
-                    };
-                }
-                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
-                Truth::False => {}
-            }
-        }
-        let reason = undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined);
-        Decision::Refuse {
-            rule: undetermined,
-            reason,
-        }
+        let decided = self.grant(&seen).and_then(|policy| {
+            let restrictions = self.restrictions(&seen)?;
+            Ok(Decision::Share(Share {
+                policy,
+                restrictions,
+            }))
+        });
+        decided.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// Whether every fact of a compartment is shared as it is held and counts against no volume, so that nobody need look
+    /// at them one by one; but of an origin whose facts are [passed on](Self::passes_on), those with [`Onward::None`] are
+    /// not shared.
+    ///
+    /// It is so where a rule without further conditions grants the compartment, and no security policy might apply.
+    pub fn shares_whole(&self, compartment: &str, now_ms: u64) -> bool {
+        let grants = |policy: &Arc<SyncPolicy>| {
+            let conditions = &policy.rule.conditions;
+            policy.volume.is_none()
+                && conditions.takes_whole_compartments()
+                && conditions.concerns(compartment, now_ms)
+        };
+        let restricts =
+            |policy: &Arc<SecurityPolicy>| policy.rule.conditions.concerns(compartment, now_ms);
+        self.sync.iter().any(grants) && !self.security.iter().any(restricts)
+    }
+
+    /// Whether sharing facts of an origin is passing them on: then its word about that holds, whatever the rules say.
+    pub fn passes_on(&self, origin: DomainId) -> bool {
+        self.flow == Flow::Out && ![self.own, self.peer].contains(&origin)
     }
 
     /// Whether nothing keeps a fact from being shared, should a rule grant it.
@@ -212,11 +218,28 @@ impl PeerPolicy {
         self.restrictions(&Seen::new(subject, now_ms)).is_ok()
     }
 
+    /// The rule that grants a fact: the first without a volume, else the first; or that none does. So a limit more takes
+    /// nothing away.
+    fn grant(&self, seen: &Seen<'_>) -> Result<&SyncPolicy, Decision<'_>> {
+        let (mut limited, mut undetermined) = (None, None);
+        for policy in &self.sync {
+            match policy.rule.conditions.matches(seen) {
+                Truth::True if policy.volume.is_none() => return Ok(policy),
+                Truth::True => limited = limited.or(Some(&**policy)),
+                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
+                Truth::False => {}
+            }
+        }
+        limited.ok_or(Decision::Refuse {
+            rule: undetermined,
+            reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
+        })
+    }
+
     /// What restricts a fact, or that it is not shared at all.
     fn restrictions(&self, seen: &Seen<'_>) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
         let refuse = |rule, reason| Decision::Refuse { rule, reason };
-        let is_passed_on = ![self.own, self.peer].contains(&seen.subject.origin);
-        if self.flow == Flow::Out && is_passed_on && seen.header().0 == Onward::None {
+        if self.passes_on(seen.subject.origin) && seen.header().0 == Onward::None {
             return Err(refuse(None, Refusal::Onward));
         }
         let mut restrictions = Vec::new();

@@ -188,6 +188,78 @@ fn the_first_rule_that_grants_is_named() {
 }
 
 #[test]
+fn a_rule_without_a_volume_counts_before_one_with() {
+    let limit = "volume = { facts = 1, bytes = 1, seconds = 1 }";
+    let named = |text: String| match decide(&policy(&text), &fact(|_| ()), 0) {
+        Decision::Share(share) => share.policy().name().to_owned(),
+        Decision::Refuse { reason, .. } => reason.to_string(),
+    };
+    let limited = rule("out", "limited", limit) + &rule("out", "too", limit);
+    assert_eq!(named(limited.clone()), "limited");
+    assert_eq!(named(limited + &rule("out", "all", "")), "all");
+}
+
+#[test]
+fn a_compartment_is_shared_whole_while_nothing_more_is_asked_of_its_facts() {
+    let until = "in_force = { until = 1970-01-01T00:00:00.005Z }";
+    let whole = |text: &str, now| policy(text).shares_whole("public", now);
+    assert!(!whole("", 0));
+    assert!(whole(&rule("out", "a", ""), 0));
+    assert!(whole(&rule("out", "a", until), 4) && !whole(&rule("out", "a", until), 5));
+    assert!(!whole(
+        &rule("out", "a", "").replace("\"public\"", "\"ops\""),
+        0
+    ));
+    for (key, condition) in [
+        ("fact_types", "[\"*\"]"),
+        ("resource_types", "[\"*\"]"),
+        ("labels", "[\"*\"]"),
+        ("onward", "[\"any\"]"),
+        ("valid", "{ from = 1970-01-01 }"),
+        ("known", "{ from = 1970-01-01 }"),
+        ("where", "'mag > 2'"),
+        ("volume", "{ facts = 1, bytes = 1, seconds = 1 }"),
+    ] {
+        let narrow = rule("out", "a", &format!("{key} = {condition}"));
+        assert!(!whole(&narrow, 0), "{key}");
+        // It takes nothing away from a rule that says no more.
+        assert!(whole(&(narrow + &rule("out", "all", "")), 0), "{key}");
+    }
+    let grant = rule("out", "all", "");
+    for effect in [
+        "refuse = true",
+        "withhold = [\"sig\"]",
+        "protection = \"session\"",
+    ] {
+        let security = |more: &str| rule("security", "s", &format!("{effect}\n{more}"));
+        assert!(!whole(&(grant.clone() + &security("")), 0), "{effect}");
+        assert!(!whole(
+            &(grant.clone() + &security("labels = [\"never\"]")),
+            0
+        ));
+        assert!(whole(&(grant.clone() + &security(until)), 5));
+        let elsewhere = security("").replace("\"public\"", "\"ops\"");
+        assert!(whole(&(grant.clone() + &elsewhere), 0));
+    }
+}
+
+#[test]
+fn facts_of_neither_side_are_passed_on() {
+    let text = rule("out", "all", "") + &rule("in", "all of it", "");
+    let policies = SyncPolicies::parse(&text).unwrap();
+    let passes_on = |flow, origin| {
+        policies
+            .get_policy_for_domain(flow, OWN, &PEER)
+            .passes_on(origin)
+    };
+    assert_eq!(
+        [OWN, PRESS, UW].map(|origin| passes_on(Flow::Out, origin)),
+        [false, false, true]
+    );
+    assert!(!passes_on(Flow::In, UW));
+}
+
+#[test]
 fn a_security_policy_refuses_withholds_and_asks_for_session_keys() {
     let fact = fact(|_| ());
     let grant = rule("out", "all", "");
