@@ -19,6 +19,8 @@ use crate::policy::Flow;
 use crate::policy::Protection;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicy;
+use crate::policy::conditions::SyncWindow;
+use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
 
 /// A fact about which a decision is wanted, as this domain holds it.
@@ -180,15 +182,44 @@ impl PeerPolicy {
     /// Unknown never delivers: a rule that grants counts only if it certainly applies, and one that restricts counts
     /// unless it certainly does not.
     pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
-        let seen = Seen::new(subject, now_ms);
-        let decided = self.grant(&seen).and_then(|policy| {
-            let restrictions = self.restrictions(&seen)?;
+        let seen = Seen::new(subject);
+        let decided = self.grant(&seen, now_ms).and_then(|policy| {
+            let restrictions = self.restrictions(&seen, now_ms)?;
             Ok(Decision::Share(Share {
                 policy,
                 restrictions,
             }))
         });
         decided.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// When a fact that is not shared at `now_ms` will be, if nothing else changes than what is in force; `None` for one
+    /// that is shared, or never will be.
+    pub fn opens_at(&self, subject: &Subject<'_>, now_ms: u64) -> Option<u64> {
+        let seen = Seen::new(subject);
+        if self.keeps_onward(&seen) {
+            return None;
+        }
+        // What each rule says of the fact does not change, so it is asked once; only when it says so does.
+        let sync = self.sync.iter().map(|policy| &policy.rule.conditions);
+        let grants = sync.filter(|conditions| conditions.means(&seen) == Truth::True);
+        let grants: Vec<_> = grants.map(|conditions| &conditions.window).collect();
+        let security = self.security.iter().filter(|policy| policy.refuses);
+        let security = security.map(|policy| &policy.rule.conditions);
+        let refuses = security.filter(|conditions| conditions.means(&seen) != Truth::False);
+        let refuses: Vec<_> = refuses.map(|conditions| &conditions.window).collect();
+
+        let is_shared = |ms: &u64| {
+            let is_in_force = |window: &&SyncWindow| window.in_force.contains(as_moment(*ms));
+            grants.iter().any(is_in_force) && !refuses.iter().any(is_in_force)
+        };
+        if is_shared(&now_ms) {
+            return None;
+        }
+        let begin = grants.iter().filter_map(|window| window.in_force.from);
+        let end = refuses.iter().filter_map(|window| window.in_force.until);
+        let edges = begin.chain(end).filter_map(|edge| u64::try_from(edge).ok());
+        edges.filter(|edge| *edge > now_ms).filter(is_shared).min()
     }
 
     /// Whether every fact of a compartment is shared as it is held and counts against no volume, so that nobody need look
@@ -215,15 +246,15 @@ impl PeerPolicy {
 
     /// Whether nothing keeps a fact from being shared, should a rule grant it.
     pub fn can_share_fact(&self, subject: &Subject<'_>, now_ms: u64) -> bool {
-        self.restrictions(&Seen::new(subject, now_ms)).is_ok()
+        self.restrictions(&Seen::new(subject), now_ms).is_ok()
     }
 
     /// The rule that grants a fact: the first without a volume, else the first; or that none does. So a limit more takes
     /// nothing away.
-    fn grant(&self, seen: &Seen<'_>) -> Result<&SyncPolicy, Decision<'_>> {
+    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<&SyncPolicy, Decision<'_>> {
         let (mut limited, mut undetermined) = (None, None);
         for policy in &self.sync {
-            match policy.rule.conditions.matches(seen) {
+            match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::True if policy.volume.is_none() => return Ok(policy),
                 Truth::True => limited = limited.or(Some(&**policy)),
                 Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
@@ -237,14 +268,18 @@ impl PeerPolicy {
     }
 
     /// What restricts a fact, or that it is not shared at all.
-    fn restrictions(&self, seen: &Seen<'_>) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
+    fn restrictions(
+        &self,
+        seen: &Seen<'_>,
+        now_ms: u64,
+    ) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
         let refuse = |rule, reason| Decision::Refuse { rule, reason };
-        if self.passes_on(seen.subject.origin) && seen.header().0 == Onward::None {
+        if self.keeps_onward(seen) {
             return Err(refuse(None, Refusal::Onward));
         }
         let mut restrictions = Vec::new();
         for policy in &self.security {
-            let reason = match policy.rule.conditions.matches(seen) {
+            let reason = match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::False => continue,
                 Truth::True => Refusal::Security,
                 Truth::Unknown => Refusal::Undetermined,
@@ -256,27 +291,23 @@ impl PeerPolicy {
         }
         Ok(restrictions)
     }
+
+    /// Whether a fact is not passed on because its origin says so.
+    fn keeps_onward(&self, seen: &Seen<'_>) -> bool {
+        self.passes_on(seen.subject.origin) && seen.header().0 == Onward::None
+    }
 }
 
 /// A fact as the conditions look at it: its content is read once, and only if one asks.
 pub(super) struct Seen<'a> {
     subject: &'a Subject<'a>,
-    now_ms: u64,
     fact: OnceCell<Option<TemporalFact>>,
 }
 
 impl<'a> Seen<'a> {
-    fn new(subject: &'a Subject<'a>, now_ms: u64) -> Self {
+    fn new(subject: &'a Subject<'a>) -> Self {
         let fact = OnceCell::new();
-        Self {
-            subject,
-            now_ms,
-            fact,
-        }
-    }
-
-    pub(super) fn now_ms(&self) -> u64 {
-        self.now_ms
+        Self { subject, fact }
     }
 
     pub(super) fn compartment(&self) -> &str {

@@ -280,6 +280,19 @@ proptest! {
     }
 
     #[test]
+    fn a_fact_opens_at_the_first_edge_at_which_it_is_shared(
+        drafts in drafts(), fact in facts(), mask in 0..8_u8, now in 0..9_u64,
+    ) {
+        let policy = policy(&write(&drafts));
+        let fact = fact.redact(is_visible(mask));
+        let (origin, compartment, row) = (fact.core().origin, "public", &Row::from(&fact));
+        let opens_at = policy.opens_at(&Subject { origin, compartment, row }, now);
+        let is_shared = |ms: &u64| shown(&policy, &fact, *ms).is_some();
+        let expected = if is_shared(&now) { None } else { (now..20).find(is_shared) };
+        prop_assert_eq!(opens_at, expected);
+    }
+
+    #[test]
     fn what_check_calls_covered_changes_nothing(drafts in drafts(), fact in facts(), now in 0..9_u64) {
         let policies = SyncPolicies::parse(&write(&drafts)).unwrap();
         let known = Known { peers: &[PEER], compartments: &["public"] };
