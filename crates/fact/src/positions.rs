@@ -90,6 +90,27 @@ impl PositionSet {
         Ok(())
     }
 
+    /// Takes the positions of a range out of the set; one that runs backwards is empty.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let Range { start, end } = range;
+        if start >= end {
+            return;
+        }
+        while let Some((&other_start, &other_end)) = self.runs.range(..end).next_back() {
+            if other_end <= start {
+                return;
+            }
+            self.runs.remove(&other_start);
+            if other_end > end {
+                self.runs.insert(end, other_end);
+            }
+            if other_start < start {
+                self.runs.insert(other_start, start);
+                return;
+            }
+        }
+    }
+
     /// Whether the position is in the set.
     pub fn contains(&self, position: u64) -> bool {
         self.runs
