@@ -64,6 +64,7 @@ mod chunk;
 mod exhibit;
 mod key;
 mod positions;
+mod reveal;
 mod tree;
 mod verified;
 
@@ -106,6 +107,7 @@ pub use name::{
 };
 pub use positions::{PositionSet, PositionTooLarge};
 pub use query::{DomainPattern, FactQuery, FactTypePattern, Pattern};
+pub use reveal::{decode_reveal, encode_reveal};
 pub use row::{FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact};
 pub use time_map::{TIME_MAP_LOGS_MAX, TIME_MAP_VERSION, TimeMap, TimeMapError};
 pub use tree::{

@@ -45,6 +45,8 @@ use causality_fact::TreeHash;
 use causality_fact::ValidTime;
 use causality_fact::Value;
 use causality_fact::WholeContent;
+use causality_fact::decode_reveal;
+use causality_fact::encode_reveal;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -94,6 +96,12 @@ const ENTRIES: Codec = Codec(|bytes| {
         Entry::decode(&mut from, ORIGIN).ok()?.encode(&mut to);
     }
     Some(to.finish())
+});
+
+const REVEAL: Codec = Codec(|bytes| {
+    let rows = decode_reveal(bytes, ORIGIN).ok()?;
+    let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
+    Some(encode_reveal(rows))
 });
 
 impl Codec {
@@ -369,6 +377,14 @@ fn entries() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn reveal() -> impl Strategy<Value = Vec<u8>> {
+    let position = prop_oneof![0..9u64, 0..LOG_SIZE_MAX];
+    prop::collection::btree_map(position, row(), 1..3).prop_map(|rows| {
+        let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
+        encode_reveal(rows)
+    })
+}
+
 fn exhibit() -> impl Strategy<Value = Exhibit> {
     let keys = prop::collection::vec(key_record(), 0..2);
     let path = prop::collection::vec(any::<[u8; 32]>(), 0..3);
@@ -468,6 +484,11 @@ proptest! {
     }
 
     #[test]
+    fn reveals_obey_the_law(reveal in reveal()) {
+        REVEAL.holds_around(&reveal)?;
+    }
+
+    #[test]
     fn filters_obey_the_law(filter in filter()) {
         FILTER.holds_around(&filter.to_bytes())?;
     }
@@ -478,8 +499,8 @@ proptest! {
     }
 }
 
-const CODECS: [Codec; 9] = [
-    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES,
+const CODECS: [Codec; 10] = [
+    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES, REVEAL,
 ];
 
 proptest! {
