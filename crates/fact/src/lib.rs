@@ -108,7 +108,9 @@ pub use name::{
 pub use positions::{PositionSet, PositionTooLarge};
 pub use query::{DomainPattern, FactQuery, FactTypePattern, Pattern};
 pub use reveal::{decode_reveal, encode_reveal};
-pub use row::{FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact};
+pub use row::{
+    FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact, peek_row,
+};
 pub use time_map::{TIME_MAP_LOGS_MAX, TIME_MAP_VERSION, TimeMap, TimeMapError};
 pub use tree::{
     BLOCK_LEAVES, BLOCK_LEVEL, BlockRoots, CompactRange, MAX_TREE_SIZE, Subtree, TreeError,

@@ -47,6 +47,7 @@ use causality_fact::Value;
 use causality_fact::WholeContent;
 use causality_fact::decode_reveal;
 use causality_fact::encode_reveal;
+use causality_fact::peek_row;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -69,6 +70,13 @@ const CORE: Codec = Codec(|bytes| match AnyCore::from_bytes(bytes).ok()? {
 const ROW: Codec = Codec(|bytes| {
     let row = Row::from_bytes(bytes, ORIGIN).ok()?;
     assert_eq!(row.bytes(), bytes);
+    let head = peek_row(bytes).unwrap();
+    match row.core() {
+        RowCore::Known(core) => {
+            assert_eq!((head.onward, head.label), (core.onward, core.label.clone()))
+        }
+        RowCore::Unsupported(header) => assert_eq!(head, *header),
+    }
     let Some(fact) = row.fact() else {
         assert!(matches!(row.core(), RowCore::Unsupported(_)));
         return Some(bytes.to_vec());

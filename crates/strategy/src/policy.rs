@@ -7,7 +7,9 @@ mod check;
 mod conditions;
 mod decision;
 mod error;
+mod explain;
 mod file;
+mod moment;
 mod volume;
 
 use causality_fact::DomainId;
@@ -33,6 +35,7 @@ pub use decision::Share;
 pub use decision::Subject;
 pub use error::InvalidPolicy;
 pub use error::PolicyError;
+pub use explain::DecidingRule;
 pub use volume::Meter;
 pub use volume::Volume;
 

@@ -22,6 +22,7 @@ use crate::policy::SyncPolicy;
 use crate::policy::conditions::SyncWindow;
 use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
+use crate::policy::explain::DecidingRule;
 
 /// A fact about which a decision is wanted, as this domain holds it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ pub enum Decision<'a> {
     /// It is not.
     Refuse {
         /// The rule that decided, if one did.
-        rule: Option<&'a str>,
+        rule: Option<DecidingRule<'a>>,
         /// Why.
         reason: Refusal,
     },
@@ -72,6 +73,11 @@ impl<'a> Share<'a> {
     /// What of the fact may be shown: the fact without what is withheld.
     pub fn redact(&self, fact: &TemporalFact) -> TemporalFact {
         fact.redact(|field| self.withheld_by(field).is_none())
+    }
+
+    /// The security policies that apply to it, or might.
+    pub(super) fn restrictions(&self) -> &[&'a SecurityPolicy] {
+        &self.restrictions
     }
 
     /// The least protection under which it travels.
@@ -148,6 +154,11 @@ impl PeerPolicy {
         }
     }
 
+    /// Which way it is about.
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
     /// What names the meaning of these rules.
     pub fn digest(&self) -> PolicyDigest {
         self.digest
@@ -204,7 +215,10 @@ impl PeerPolicy {
         let sync = self.sync.iter().map(|policy| &policy.rule.conditions);
         let grants = sync.filter(|conditions| conditions.means(&seen) == Truth::True);
         let grants: Vec<_> = grants.map(|conditions| &conditions.window).collect();
-        let security = self.security.iter().filter(|policy| policy.refuses);
+        let security = self
+            .security
+            .iter()
+            .filter(|policy| seen.is_kept_by(policy));
         let security = security.map(|policy| &policy.rule.conditions);
         let refuses = security.filter(|conditions| conditions.means(&seen) != Truth::False);
         let refuses: Vec<_> = refuses.map(|conditions| &conditions.window).collect();
@@ -257,7 +271,7 @@ impl PeerPolicy {
             match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::True if policy.volume.is_none() => return Ok(policy),
                 Truth::True => limited = limited.or(Some(&**policy)),
-                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
+                Truth::Unknown => undetermined = undetermined.or(Some(DecidingRule::Sync(policy))),
                 Truth::False => {}
             }
         }
@@ -281,11 +295,11 @@ impl PeerPolicy {
         for policy in &self.security {
             let reason = match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::False => continue,
-                Truth::True => Refusal::Security,
-                Truth::Unknown => Refusal::Undetermined,
+                Truth::True if policy.refuses => Refusal::Security,
+                Truth::True | Truth::Unknown => Refusal::Undetermined,
             };
-            if policy.refuses {
-                return Err(refuse(Some(policy.name()), reason));
+            if seen.is_kept_by(policy) {
+                return Err(refuse(Some(DecidingRule::Security(policy)), reason));
             }
             restrictions.push(&**policy);
         }
@@ -324,6 +338,13 @@ impl<'a> Seen<'a> {
             RowCore::Known(core) => (core.onward, &core.label),
             RowCore::Unsupported(header) => (header.onward, &header.label),
         }
+    }
+
+    /// Whether a policy that applies lets nothing of the fact out: where fields cannot be told apart, none can be withheld
+    /// alone.
+    fn is_kept_by(&self, policy: &SecurityPolicy) -> bool {
+        let is_opaque = matches!(self.core(), RowCore::Unsupported(_));
+        policy.refuses || (is_opaque && !policy.withholds.is_empty())
     }
 
     pub(super) fn fact(&self) -> Option<&TemporalFact> {

@@ -33,9 +33,9 @@ use crate::policy::error::InvalidPolicy;
 use crate::policy::error::PolicyError;
 use crate::policy::error::place;
 use crate::policy::error::suggest;
+use crate::policy::moment;
 use crate::policy::volume::Volume;
 
-mod moment;
 mod raw;
 
 use raw::List;
