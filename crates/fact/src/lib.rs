@@ -78,7 +78,7 @@ mod tests;
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, LOG_SIZE_MAX, LogId};
 pub use chunk::{
     CHUNK_BYTES_MAX, Chunk, ChunkError, Entry, Extension, SignedBlocks, blocks_behind,
-    right_hashes, right_hashes_of_parts,
+    decode_entries, right_hashes, right_hashes_of_parts,
 };
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use content::{

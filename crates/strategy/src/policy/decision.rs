@@ -80,6 +80,12 @@ impl<'a> Share<'a> {
         &self.restrictions
     }
 
+    /// Whether fields may be kept back.
+    pub fn withholds(&self) -> bool {
+        let mut restrictions = self.restrictions.iter();
+        restrictions.any(|policy| !policy.withholds.is_empty())
+    }
+
     /// The least protection under which it travels.
     pub fn protection(&self) -> Protection {
         let asked = self.restrictions.iter().map(|policy| policy.protection);

@@ -29,6 +29,8 @@ fn receipt(log: LogNumber, size: u64) -> SyncMessage {
     SyncMessage::Receipt(Receipt {
         log,
         size,
+        reveals: 0,
+        held: Held::Complete,
         refused: BoundedVec::default(),
         credit: 0,
     })
