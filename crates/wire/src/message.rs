@@ -101,7 +101,7 @@ pub enum Page {
 pub struct LogState {
     /// The log.
     pub log: LogName,
-    /// How many positions of the log the sender holds, from 0 on.
+    /// How many positions of the log the sender holds at least by their hashes, from 0 on.
     pub size: u64,
     /// The head tag: shows whether both sides mean the same tree at this size, and tells nothing to others.
     #[serde(with = "fixed::bytes")]
@@ -155,15 +155,17 @@ impl LogName {
 pub enum Held {
     /// All of them, with their whole content.
     Complete,
-    /// Those of three sets, given by their digests ([`PositionSet::digest`](causality_fact::PositionSet::digest)).
+    /// Those of three sets, given by their digests.
     Sets {
-        /// Positions held with their whole content.
+        /// Positions held with their whole content: [`PositionSet::digest`](causality_fact::PositionSet::digest).
         #[serde(with = "fixed::bytes")]
         full: [u8; 16],
-        /// Positions held with a part of their content.
+        /// Positions held with a part of their content: 16 bytes of the tagged hash `causality/0/partial` of
+        /// [`Sets::partial`], so it tells which part.
         #[serde(with = "fixed::bytes")]
         partial: [u8; 16],
-        /// Positions that the sender does not want: refused by its policy, erased, pruned or void.
+        /// Positions that the sender does not want from the receiver, refused by its policy, erased, pruned or void:
+        /// [`PositionSet::digest`](causality_fact::PositionSet::digest).
         #[serde(with = "fixed::bytes")]
         declined: [u8; 16],
     },
@@ -171,7 +173,7 @@ pub enum Held {
     Incomplete,
 }
 
-/// Asks for the sets behind the digests of a log, after its receiver said that it does not hold all of it.
+/// Asks for the sets of a log, of which the receiver of this message has said that it does not hold all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetsRequest {
@@ -378,7 +380,7 @@ pub enum GoodbyeReason {
 pub const LOGS_PER_FRONTIER_MAX: usize = 4096;
 /// The most bytes of the name of a compartment.
 pub const COMPARTMENT_NAME_BYTES_MAX: usize = 64;
-/// The most bytes of one encoded set of positions.
+/// The most bytes of one encoded set of positions, or of those of [`Sets::partial`].
 pub const SET_BYTES_MAX: usize = 1 << 20;
 /// The most key records of one [`Announce`].
 pub const KEY_RECORDS_PER_ANNOUNCE_MAX: usize = 1024;
@@ -390,7 +392,8 @@ pub const CHECKPOINT_BYTES_MAX: usize = 512;
 pub const STATEMENT_BYTES_MAX: usize = 512;
 /// The most block roots of one [`Announce`]: 2^27 positions.
 pub const BLOCK_ROOTS_MAX: usize = 32_768;
-/// The most bytes of the entries of one [`FactSync`]: a full chunk and the row that filled it, or one large row.
+/// The most bytes of the entries of one [`FactSync`], and of the rows of one [`Reveal`]: a full chunk and the row that
+/// filled it, or one large row.
 pub const ENTRIES_BYTES_MAX: usize = CHUNK_BYTES_MAX + ROW_BYTES_MAX + 16;
 /// The most hashes to the right of a chunk: two for each level of a block.
 pub const RIGHT_HASHES_MAX: usize = 24;
