@@ -194,12 +194,13 @@ impl Holdings {
     pub(crate) fn message(&self, log: LogNumber, size: u64) -> Sets {
         let mut until = size;
         loop {
-            let prefix = prefix(until);
+            let part = self.below(until);
             let bytes = |bytes: Vec<u8>| BoundedBytes::new(bytes).ok();
-            let full = bytes(self.full.intersection(&prefix).encode());
-            let partial = bytes(self.partial.below(until).encode());
-            let declined = bytes(self.declined.intersection(&prefix).encode());
+            let full = bytes(part.full.encode());
+            let partial = bytes(part.partial.encode());
+            let declined = bytes(part.declined.encode());
             if let (Some(full), Some(partial), Some(declined)) = (full, partial, declined)
+                && part.is_small()
                 && full.len() + partial.len() + declined.len() <= SET_BYTES_MAX
             {
                 return Sets {
@@ -214,12 +215,35 @@ impl Holdings {
         }
     }
 
-    pub(crate) fn from_message(sets: &Sets) -> Result<Self, DecodeError> {
-        Ok(Self {
-            full: PositionSet::decode(&sets.full, RUNS_MAX)?,
-            partial: Partial::decode(&sets.partial)?,
-            declined: PositionSet::decode(&sets.declined, RUNS_MAX)?,
-        })
+    /// What a peer says, if it is canonical: sets without common positions, below what they are about.
+    pub(crate) fn from_message(sets: &Sets) -> Option<Self> {
+        let holdings = Self {
+            full: PositionSet::decode(&sets.full, RUNS_MAX).ok()?,
+            partial: Partial::decode(&sets.partial).ok()?,
+            declined: PositionSet::decode(&sets.declined, RUNS_MAX).ok()?,
+        };
+        let partial = holdings.partial.positions();
+        let is_below = |set: &PositionSet| set.runs().last().is_none_or(|run| run.end <= sets.until);
+        let is_legal = holdings.full.intersection(&partial).is_empty()
+            && [&holdings.full, &partial, &holdings.declined].into_iter().all(is_below);
+        is_legal.then_some(holdings)
+    }
+
+    /// Whether a peer takes sets of so many runs.
+    fn is_small(&self) -> bool {
+        let partial = self.partial.0.values();
+        let sets = partial.chain([&self.full, &self.declined]);
+        self.partial.0.len() <= MASKS_MAX
+            && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
+    }
+
+    fn below(&self, until: u64) -> Self {
+        let below = prefix(until);
+        Self {
+            full: self.full.intersection(&below),
+            partial: self.partial.below(until),
+            declined: self.declined.intersection(&below),
+        }
     }
 
     /// Notes that its holder got to hold more.

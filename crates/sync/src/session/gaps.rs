@@ -290,7 +290,7 @@ impl Session {
             return Err(unasked());
         };
         let theirs = Holdings::from_message(sets)
-            .map_err(|_| SyncError::Violation("sets that are not canonical"))?;
+            .ok_or(SyncError::Violation("sets that are not canonical"))?;
         let policies = engine.policies(self.peer);
         let Some((own, policies)) = engine.logs.get(&log).zip(policies) else {
             return Ok(());

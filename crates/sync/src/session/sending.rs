@@ -536,6 +536,9 @@ fn chunk(
 ) -> Result<Chunk, SyncError> {
     // The tree says that facts are there.
     let gap = || SyncError::Failed("the store has a gap");
+    if entries.first().is_none_or(|first| first.position != load.from) {
+        return Err(gap());
+    }
     let (sent, rest) = entries.split_at_checked(shown.len()).ok_or_else(gap)?;
     let end = sent.last().ok_or_else(gap)?.range().end;
     let parts = rest.iter().map(|entry| Ok((entry.subtree()?, entry.hash())));
