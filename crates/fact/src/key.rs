@@ -10,6 +10,7 @@ use crate::hash::tagged_message;
 use crate::id::DomainId;
 use crate::id::KeyId;
 use crate::verified::Verified;
+use crate::withheld::WithheldStatement;
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use std::fmt;
@@ -435,6 +436,24 @@ impl KeyLog {
         self.check_domain(checkpoint.log.origin)?;
         self.check_signature(signer, &checkpoint.signed_message(), &checkpoint.signature)?;
         Ok(Verified::new(checkpoint))
+    }
+
+    /// Verifies the signature of a withheld statement about a log of this domain.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_checkpoint`](Self::verify_checkpoint).
+    pub fn verify_withheld_statement(
+        &self,
+        said: WithheldStatement,
+    ) -> Result<Verified<WithheldStatement>, KeyError> {
+        self.check_domain(said.log.origin)?;
+        self.check_signature(
+            (said.epoch, said.key),
+            &said.signed_message(),
+            &said.signature,
+        )?;
+        Ok(Verified::new(said))
     }
 
     /// How many positions of a lane stand, given its checkpoints of all epochs that are known: those covered by a key

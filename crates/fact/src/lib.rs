@@ -67,6 +67,7 @@ mod positions;
 mod reveal;
 mod tree;
 mod verified;
+mod withheld;
 
 mod filter;
 mod query;
@@ -119,3 +120,4 @@ pub use tree::{
 };
 pub use value::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, Fraction, Value, ValueError};
 pub use verified::Verified;
+pub use withheld::{KeptBack, WITHHELD_STATEMENT_VERSION, WithheldStatement};

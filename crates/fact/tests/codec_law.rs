@@ -45,6 +45,7 @@ use causality_fact::TreeHash;
 use causality_fact::ValidTime;
 use causality_fact::Value;
 use causality_fact::WholeContent;
+use causality_fact::WithheldStatement;
 use causality_fact::decode_reveal;
 use causality_fact::encode_reveal;
 use causality_fact::peek_row;
@@ -111,6 +112,8 @@ const REVEAL: Codec = Codec(|bytes| {
     let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
     Some(encode_reveal(rows))
 });
+
+const WITHHELD: Codec = Codec(|bytes| Some(WithheldStatement::from_bytes(bytes).ok()?.to_bytes()));
 
 impl Codec {
     /// The law for one byte string.
@@ -324,6 +327,22 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         )
 }
 
+fn withheld_statement() -> impl Strategy<Value = WithheldStatement> {
+    let said = any::<([u8; 32], [[u8; 32]; 3], u64)>();
+    (checkpoint(), said).prop_map(|(signed, (audience, sets, hlc))| WithheldStatement {
+        log: signed.log,
+        size: signed.size,
+        audience: DomainId::new(audience),
+        withheld: sets[0],
+        deferred: sets[1],
+        partial: sets[2],
+        hlc: Hlc::from_bits(hlc),
+        epoch: signed.epoch,
+        key: signed.key,
+        signature: signed.signature,
+    })
+}
+
 fn key_record() -> impl Strategy<Value = SignedKeyRecord> {
     let keys = || prop::collection::btree_set(any::<[u8; 32]>(), 1..4);
     let revoked = prop::collection::btree_set(any::<[u8; 16]>(), 0..3);
@@ -477,6 +496,11 @@ proptest! {
     }
 
     #[test]
+    fn withheld_statements_obey_the_law(statement in withheld_statement()) {
+        WITHHELD.holds_around(&statement.to_bytes())?;
+    }
+
+    #[test]
     fn key_records_obey_the_law(record in key_record()) {
         KEY_RECORD.holds_around(&record.to_bytes())?;
     }
@@ -507,8 +531,8 @@ proptest! {
     }
 }
 
-const CODECS: [Codec; 10] = [
-    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES, REVEAL,
+const CODECS: [Codec; 11] = [
+    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES, REVEAL, WITHHELD,
 ];
 
 proptest! {
