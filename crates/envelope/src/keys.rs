@@ -11,9 +11,9 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use causality_fact::{
-    Checkpoint, DomainId, EncryptionPublicKey, Hlc, KeptBack, KeyError, KeyId, KeyLog, KeyRecord,
-    LOG_SIZE_MAX, LogId, SignedKeyRecord, SigningPublicKey, TransportPublicKey, TreeHead,
-    WithheldStatement,
+    Checkpoint, ConvergenceReceipt, DomainId, EncryptionPublicKey, Frontiers, Hlc, KeptBack,
+    KeyError, KeyId, KeyLog, KeyRecord, LOG_SIZE_MAX, LogId, SignedKeyRecord, SigningPublicKey,
+    TransportPublicKey, TreeHead, WithheldStatement,
 };
 
 /// The secrets of a domain that has one node, with the records that publish their public halves.
@@ -130,6 +130,30 @@ impl DomainKeys {
         };
         statement.signature = self.sign_message(&statement.signed_message());
         Ok(statement)
+    }
+
+    /// Signs for a peer what both hold within a scope, after the receipt of this hash; the first one names zeros.
+    pub fn sign_convergence_receipt(
+        &self,
+        peer: DomainId,
+        scope: [u8; 16],
+        frontiers: Frontiers,
+        hlc: Hlc,
+        previous: [u8; 32],
+    ) -> ConvergenceReceipt {
+        let mut receipt = ConvergenceReceipt {
+            signer: self.domain(),
+            peer,
+            scope,
+            frontiers,
+            hlc,
+            previous,
+            epoch: self.log.head().epoch,
+            key: self.secrets.signing_key().id(),
+            signature: [0; 64],
+        };
+        receipt.signature = self.sign_message(&receipt.signed_message());
+        receipt
     }
 
     /// The secret of the transport key, for the layer that proves it in TLS.
@@ -401,6 +425,28 @@ mod tests {
         assert_eq!(other, Err(SignError::OtherDomain { expected, found }));
         kept.partial.insert(2..3).unwrap();
         assert_eq!(sign(6, &kept), Err(SignError::Misplaced { size: 6 }));
+    }
+
+    #[test]
+    fn convergence_receipts_verify_and_are_a_chain_beyond_a_rotation() {
+        let old = keys();
+        let new = rotated(&old, &[]);
+        let peer = DomainId::new([9; 32]);
+        let frontiers = Frontiers {
+            signer: [1; 32],
+            peer: [2; 32],
+        };
+        let sign = |keys: &DomainKeys, time, previous| {
+            let hlc = Hlc::from_millis(time);
+            keys.sign_convergence_receipt(peer, [3; 16], frontiers, hlc, previous)
+        };
+        let first = sign(&old, 5, [0; 32]);
+        let second = sign(&new, 6, first.hash());
+        assert!(first.follows(None) && second.follows(Some(&first)));
+        for receipt in [first, second] {
+            let verified = new.key_log().verify_convergence_receipt(receipt);
+            assert_eq!(verified.unwrap().signer, old.domain());
+        }
     }
 
     #[test]

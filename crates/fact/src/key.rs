@@ -5,6 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::codec::DecodeError;
 use crate::codec::Decoder;
 use crate::codec::Encoder;
+use crate::convergence::ConvergenceReceipt;
 use crate::hash::TaggedHash;
 use crate::hash::tagged_message;
 use crate::id::DomainId;
@@ -454,6 +455,21 @@ impl KeyLog {
             &said.signature,
         )?;
         Ok(Verified::new(said))
+    }
+
+    /// Verifies the signature of a convergence receipt of this domain.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_checkpoint`](Self::verify_checkpoint).
+    pub fn verify_convergence_receipt(
+        &self,
+        receipt: ConvergenceReceipt,
+    ) -> Result<Verified<ConvergenceReceipt>, KeyError> {
+        let signer = (receipt.epoch, receipt.key);
+        self.check_domain(receipt.signer)?;
+        self.check_signature(signer, &receipt.signed_message(), &receipt.signature)?;
+        Ok(Verified::new(receipt))
     }
 
     /// How many positions of a lane stand, given its checkpoints of all epochs that are known: those covered by a key

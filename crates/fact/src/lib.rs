@@ -61,6 +61,7 @@ mod value;
 
 mod checkpoint;
 mod chunk;
+mod convergence;
 mod exhibit;
 mod key;
 mod positions;
@@ -84,6 +85,9 @@ pub use chunk::{
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use content::{
     Content, ContentError, ContentHash, FIELDS_MAX, PartialContent, Salt, Seed, WholeContent,
+};
+pub use convergence::{
+    CONVERGENCE_RECEIPT_VERSION, ConvergenceReceipt, Frontiers, frontier_digest,
 };
 pub use core::{
     AnyCore, CORE_VERSION, CoreHeader, FactCore, Onward, REQUIRES_MAX, References, SUPERSEDES_MAX,

@@ -3,27 +3,33 @@
 
 #![expect(clippy::unwrap_used, reason = "the vectors are part of this crate")]
 
+use causality_fact::ConvergenceReceipt;
 use causality_fact::DecodeError;
 use causality_fact::Decoder;
 use causality_fact::DomainId;
+use causality_fact::Frontiers;
 use causality_fact::Hlc;
 use causality_fact::KeptBack;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
+use causality_fact::TreeHash;
+use causality_fact::TreeHead;
 use causality_fact::WithheldStatement;
+use causality_fact::frontier_digest;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::Signer as _;
 use ed25519_dalek::SigningKey;
 use serde_json::Value as Json;
+use std::collections::BTreeMap;
 
 const LOG: &str = include_str!("../vectors/log.json");
 const STATEMENTS: &str = include_str!("../vectors/statements.json");
 
 #[test]
 fn withheld_statements_are_as_given() {
-    let keys = keys();
+    let keys = key_log(&parse(LOG)["key_records"]);
     for vector in list(&parse(STATEMENTS)["withheld"]) {
         let given = &vector["statement"];
         let kept = KeptBack {
@@ -32,7 +38,7 @@ fn withheld_statements_are_as_given() {
             partial: set(&given["partial"]),
         };
         let mut statement = WithheldStatement {
-            log: log(),
+            log: log_of(&parse(LOG)["log"]["bytes"]),
             size: number(&given["size"]),
             audience: DomainId::new(array(&given["audience"])),
             withheld: array(&given["withheld_hash"]),
@@ -48,25 +54,112 @@ fn withheld_statements_are_as_given() {
         assert_eq!(message, bytes(&vector["signed_message"]));
         statement.signature = secret(given).sign(&message).to_bytes();
         assert_eq!(statement.to_bytes(), bytes(&vector["bytes"]));
-        assert_eq!(verify(&keys, &bytes(&vector["bytes"])), Ok(statement));
+        assert_eq!(
+            verify_statement(&keys, &bytes(&vector["bytes"])),
+            Ok(statement)
+        );
     }
-    refused("withheld_refused", |bytes| verify(&keys, bytes));
+    refused("withheld_refused", |bytes| verify_statement(&keys, bytes));
 }
 
 #[test]
 fn withheld_statements_contradict_each_other_as_given() {
-    let keys = keys();
+    let keys = key_log(&parse(LOG)["key_records"]);
     for vector in list(&parse(STATEMENTS)["withheld_contradictions"]) {
-        let read = |index: usize| verify(&keys, &bytes(&vector["statements"][index])).unwrap();
-        let (one, other) = (read(0), read(1));
+        let read = |given: &Json| verify_statement(&keys, &bytes(given)).unwrap();
+        let [one, other] = [0, 1].map(|index| read(&vector["statements"][index]));
         assert_eq!(one.contradicts(&other), vector["contradict"], "{vector}");
         assert_eq!(other.contradicts(&one), vector["contradict"], "{vector}");
     }
 }
 
-fn verify(keys: &KeyLog, bytes: &[u8]) -> Result<WithheldStatement, KeyError> {
+fn verify_statement(keys: &KeyLog, bytes: &[u8]) -> Result<WithheldStatement, KeyError> {
     let statement = WithheldStatement::from_bytes(bytes)?;
     Ok(keys.verify_withheld_statement(statement)?.into_inner())
+}
+
+#[test]
+fn frontiers_have_the_given_digests() {
+    for vector in list(&parse(STATEMENTS)["frontiers"]) {
+        let head = |given: &Json| TreeHead {
+            size: number(&given["size"]),
+            root: TreeHash::new(array(&given["root"])),
+        };
+        let logs = vector["logs"].as_array().unwrap().iter();
+        let logs: BTreeMap<_, _> = logs
+            .map(|given| (log_of(&given["log"]), head(given)))
+            .collect();
+        assert_eq!(frontier_digest(&logs)[..], bytes(&vector["digest"]));
+    }
+}
+
+#[test]
+fn convergence_receipts_are_as_given() {
+    let statements = parse(STATEMENTS);
+    let own = list(&statements["receipts"]).iter();
+    for vector in own.chain(list(&statements["receipts_of_the_peer"])) {
+        let given = &vector["receipt"];
+        let mut receipt = ConvergenceReceipt {
+            signer: DomainId::new(array(&given["signer"])),
+            peer: DomainId::new(array(&given["peer"])),
+            scope: array(&given["scope"]),
+            frontiers: Frontiers {
+                signer: array(&given["signer_frontier"]),
+                peer: array(&given["peer_frontier"]),
+            },
+            hlc: hlc(given),
+            previous: array(&given["previous"]),
+            epoch: number(&given["epoch"]) as u32,
+            key: given["key"].as_str().unwrap().parse().unwrap(),
+            signature: [0; 64],
+        };
+        let message = receipt.signed_message();
+        assert_eq!(message, bytes(&vector["signed_message"]));
+        assert_eq!(receipt.hash()[..], bytes(&vector["hash"]));
+        receipt.signature = secret(given).sign(&message).to_bytes();
+        assert_eq!(receipt.to_bytes(), bytes(&vector["bytes"]));
+        assert_eq!(verified_receipt(&vector["bytes"]), receipt);
+    }
+    let keys = key_log(&parse(LOG)["key_records"]);
+    refused("receipts_refused", |bytes| verify_receipt(&keys, bytes));
+}
+
+#[test]
+fn convergence_receipts_agree_and_follow_as_given() {
+    let statements = parse(STATEMENTS);
+    for vector in list(&statements["receipts_agree"]) {
+        let [one, other] = [0, 1].map(|index| verified_receipt(&vector["receipts"][index]));
+        assert_eq!(one.agrees_with(&other), vector["agree"], "{vector}");
+        assert_eq!(other.agrees_with(&one), vector["agree"], "{vector}");
+    }
+    for vector in list(&statements["receipts_follow"]) {
+        let previous = &vector["previous"];
+        let previous = (!previous.is_null()).then(|| verified_receipt(previous));
+        let next = verified_receipt(&vector["next"]);
+        assert_eq!(
+            next.follows(previous.as_ref()),
+            vector["follows"],
+            "{vector}"
+        );
+    }
+}
+
+/// A receipt under the keys of whichever of the two domains signed it.
+fn verified_receipt(given: &Json) -> ConvergenceReceipt {
+    let domains = [
+        &parse(LOG)["key_records"],
+        &parse(STATEMENTS)["peer_key_records"],
+    ]
+    .map(key_log);
+    let mut verified = domains
+        .iter()
+        .filter_map(|keys| verify_receipt(keys, &bytes(given)).ok());
+    verified.next().unwrap()
+}
+
+fn verify_receipt(keys: &KeyLog, bytes: &[u8]) -> Result<ConvergenceReceipt, KeyError> {
+    let receipt = ConvergenceReceipt::from_bytes(bytes)?;
+    Ok(keys.verify_convergence_receipt(receipt)?.into_inner())
 }
 
 // Reading the files.
@@ -92,14 +185,13 @@ fn refused<T>(vectors: &str, verify: impl Fn(&[u8]) -> Result<T, KeyError>) {
     }
 }
 
-fn keys() -> KeyLog {
-    let log = parse(LOG);
-    let records: Vec<_> = list(&log["key_records"]).iter().map(bytes).collect();
+fn key_log(records: &Json) -> KeyLog {
+    let records: Vec<_> = list(records).iter().map(bytes).collect();
     KeyLog::verify(records.iter().map(Vec::as_slice)).unwrap()
 }
 
-fn log() -> LogId {
-    Decoder::exactly(&bytes(&parse(LOG)["log"]["bytes"]), LogId::decode).unwrap()
+fn log_of(given: &Json) -> LogId {
+    Decoder::exactly(&bytes(given), LogId::decode).unwrap()
 }
 
 fn set(given: &Json) -> PositionSet {
