@@ -61,12 +61,14 @@ mod value;
 
 mod checkpoint;
 mod chunk;
+mod convergence;
 mod exhibit;
 mod key;
 mod positions;
 mod reveal;
 mod tree;
 mod verified;
+mod withheld;
 
 mod filter;
 mod query;
@@ -83,6 +85,9 @@ pub use chunk::{
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use content::{
     Content, ContentError, ContentHash, FIELDS_MAX, PartialContent, Salt, Seed, WholeContent,
+};
+pub use convergence::{
+    CONVERGENCE_RECEIPT_VERSION, ConvergenceReceipt, Frontiers, frontier_digest,
 };
 pub use core::{
     AnyCore, CORE_VERSION, CoreHeader, FactCore, Onward, REQUIRES_MAX, References, SUPERSEDES_MAX,
@@ -119,3 +124,4 @@ pub use tree::{
 };
 pub use value::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, Fraction, Value, ValueError};
 pub use verified::Verified;
+pub use withheld::{KeptBack, WITHHELD_STATEMENT_VERSION, WithheldStatement};

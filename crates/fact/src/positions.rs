@@ -174,11 +174,16 @@ impl PositionSet {
         code::encode(&self.runs)
     }
 
-    /// The first 16 bytes of the tagged hash of the encoding: equal for equal sets only.
-    pub fn digest(&self) -> [u8; 16] {
-        let hash = TaggedHash::new("causality/0/positions")
+    /// The tagged hash of the encoding: equal for equal sets only.
+    pub fn hash(&self) -> [u8; 32] {
+        TaggedHash::new("causality/0/positions")
             .chain(self.encode())
-            .finish();
+            .finish()
+    }
+
+    /// The first 16 bytes of the [`hash`](Self::hash), for what two sides compare and nobody signs.
+    pub fn digest(&self) -> [u8; 16] {
+        let hash = self.hash();
         *hash.first_chunk().expect("16 bytes are fewer than 32")
     }
 }

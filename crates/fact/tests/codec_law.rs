@@ -9,6 +9,7 @@ use causality_fact::Checkpoint;
 use causality_fact::Comparison;
 use causality_fact::CompartmentId;
 use causality_fact::ContentHash;
+use causality_fact::ConvergenceReceipt;
 use causality_fact::CustomType;
 use causality_fact::Decoder;
 use causality_fact::DomainId;
@@ -22,6 +23,7 @@ use causality_fact::FactId;
 use causality_fact::FactType;
 use causality_fact::FactTypePattern;
 use causality_fact::FilterNode;
+use causality_fact::Frontiers;
 use causality_fact::Hlc;
 use causality_fact::KeyId;
 use causality_fact::KeyRecord;
@@ -45,6 +47,7 @@ use causality_fact::TreeHash;
 use causality_fact::ValidTime;
 use causality_fact::Value;
 use causality_fact::WholeContent;
+use causality_fact::WithheldStatement;
 use causality_fact::decode_reveal;
 use causality_fact::encode_reveal;
 use causality_fact::peek_row;
@@ -111,6 +114,10 @@ const REVEAL: Codec = Codec(|bytes| {
     let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
     Some(encode_reveal(rows))
 });
+
+const WITHHELD: Codec = Codec(|bytes| Some(WithheldStatement::from_bytes(bytes).ok()?.to_bytes()));
+
+const RECEIPT: Codec = Codec(|bytes| Some(ConvergenceReceipt::from_bytes(bytes).ok()?.to_bytes()));
 
 impl Codec {
     /// The law for one byte string.
@@ -324,6 +331,40 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         )
 }
 
+fn withheld_statement() -> impl Strategy<Value = WithheldStatement> {
+    let said = any::<([u8; 32], [[u8; 32]; 3])>();
+    (checkpoint(), said).prop_map(|(signed, (audience, sets))| WithheldStatement {
+        log: signed.log,
+        size: signed.size,
+        audience: DomainId::new(audience),
+        withheld: sets[0],
+        deferred: sets[1],
+        partial: sets[2],
+        hlc: signed.hlc,
+        epoch: signed.epoch,
+        key: signed.key,
+        signature: signed.signature,
+    })
+}
+
+fn convergence_receipt() -> impl Strategy<Value = ConvergenceReceipt> {
+    let said = any::<([u8; 32], [u8; 16], [[u8; 32]; 3])>();
+    (checkpoint(), said).prop_map(|(signed, (peer, scope, hashes))| ConvergenceReceipt {
+        signer: signed.log.origin,
+        peer: DomainId::new(peer),
+        scope,
+        frontiers: Frontiers {
+            signer: hashes[0],
+            peer: hashes[1],
+        },
+        hlc: signed.hlc,
+        previous: hashes[2],
+        epoch: signed.epoch,
+        key: signed.key,
+        signature: signed.signature,
+    })
+}
+
 fn key_record() -> impl Strategy<Value = SignedKeyRecord> {
     let keys = || prop::collection::btree_set(any::<[u8; 32]>(), 1..4);
     let revoked = prop::collection::btree_set(any::<[u8; 16]>(), 0..3);
@@ -477,6 +518,16 @@ proptest! {
     }
 
     #[test]
+    fn withheld_statements_obey_the_law(statement in withheld_statement()) {
+        WITHHELD.holds_around(&statement.to_bytes())?;
+    }
+
+    #[test]
+    fn convergence_receipts_obey_the_law(receipt in convergence_receipt()) {
+        RECEIPT.holds_around(&receipt.to_bytes())?;
+    }
+
+    #[test]
     fn key_records_obey_the_law(record in key_record()) {
         KEY_RECORD.holds_around(&record.to_bytes())?;
     }
@@ -507,8 +558,9 @@ proptest! {
     }
 }
 
-const CODECS: [Codec; 10] = [
+const CODECS: [Codec; 12] = [
     CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES, REVEAL,
+    WITHHELD, RECEIPT,
 ];
 
 proptest! {
