@@ -145,7 +145,11 @@ mod tests {
         compartments.add(ops, "ops");
         compartments.add(other, "ops");
         compartments.add(secret, "secret");
-        let among = |id, told| compartments.granted_as(|name| name == "ops", id, told).is_some();
+        let among = |id, told| {
+            compartments
+                .granted_as(|name| name == "ops", id, told)
+                .is_some()
+        };
         assert!(among(ops, None) && among(ops, Some("theirs")));
         assert!(among(other, Some("ops")) && !among(other, Some("theirs")) && !among(other, None));
         assert!(among(new, Some("ops")) && !among(new, Some("theirs")) && !among(new, None));

@@ -1,12 +1,15 @@
 //! Whether all of a log is held, and who says so (`docs/src/spec/sync.md`, section "Holes").
 
 use causality_fact::DomainId;
+use causality_fact::Hlc;
+use causality_fact::KeptBack;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
+use causality_fact::WithheldStatement;
 use causality_wire::Holes;
 
 use crate::engine::Engine;
-use crate::holes::Kept;
+use crate::holes::decode_set;
 use crate::peers::Source;
 
 /// How much is known of whether a log is held as this domain may have it.
@@ -40,7 +43,7 @@ impl Engine {
         let Some(source) = origin.filter(|source| !source.statement.is_empty()) else {
             return Completeness::Incomplete;
         };
-        let Kept {
+        let KeptBack {
             withheld,
             deferred,
             partial: in_part,
@@ -55,17 +58,17 @@ impl Engine {
         }
     }
 
-    /// What a peer said that it keeps back of a log: withheld, deferred and shown in part.
-    pub fn kept_by(&self, peer: DomainId, log: &LogId) -> Option<[&PositionSet; 3]> {
+    /// What a peer said that it keeps back of a log, and up to which position that is.
+    pub fn kept_by(&self, peer: DomainId, log: &LogId) -> Option<(u64, &KeptBack)> {
         let source = self.sources.get(&(*log, peer))?;
-        Some(source.kept.sets())
+        Some((source.size, &source.kept))
     }
 
     /// What was kept back of a log from a peer when it last had everything that it may have, and up to which position that
     /// is.
-    pub fn kept_from(&self, peer: DomainId, log: &LogId) -> Option<(u64, [&PositionSet; 3])> {
+    pub fn kept_from(&self, peer: DomainId, log: &LogId) -> Option<(u64, &KeptBack)> {
         let settlement = self.settlements.get(&(peer, *log))?;
-        Some((settlement.size, settlement.kept.sets()))
+        Some((settlement.size, &settlement.kept))
     }
 
     /// The positions of a log of which this domain holds a hash only, and those that it holds in part.
@@ -81,36 +84,46 @@ impl Engine {
         log: LogId,
         holes: &Holes,
     ) -> Result<Source, &'static str> {
-        let sets = [&holes.withheld, &holes.deferred, &holes.partial];
-        let kept = Kept::from_bytes(sets.map(|set| &set[..]));
-        let kept = kept.map_err(|_| "sets that are not canonical")?;
-        let [withheld, deferred, partial] = kept.sets();
-        let overlaps = [(withheld, deferred), (withheld, partial), (deferred, partial)];
-        let is_apart = |(one, other): (&PositionSet, &PositionSet)| {
-            one.intersection(other).is_empty()
+        let set = |bytes: &[u8]| decode_set(bytes).map_err(|_| "sets that are not canonical");
+        let kept = KeptBack {
+            withheld: set(&holes.withheld)?,
+            deferred: set(&holes.deferred)?,
+            partial: set(&holes.partial)?,
         };
-        let ends = kept.sets().map(|set| set.runs().last().map_or(0, |run| run.end));
-        if !overlaps.into_iter().all(is_apart) || ends.iter().any(|end| *end > holes.size) {
+        if !kept.fits(holes.size) {
             return Err("sets that overlap, or go beyond the log");
         }
-        let statement = self.verified_statement(peer, log, holes, &kept)?;
+        if !holes.statement.is_empty() {
+            self.check_statement(peer, log, holes, &kept)?;
+        }
         Ok(Source {
             size: holes.size,
             kept,
-            statement,
+            statement: holes.statement.to_vec(),
         })
     }
 
-    /// The statement in a message of the origin; empty where the peer is not the origin.
-    fn verified_statement(
+    /// Checks the origin's own statement of what it keeps back from this domain.
+    fn check_statement(
         &self,
         peer: DomainId,
         log: LogId,
         holes: &Holes,
-        kept: &Kept,
-    ) -> Result<Vec<u8>, &'static str> {
-        let _ = (peer, log, kept);
-        Ok(holes.statement.to_vec())
+        kept: &KeptBack,
+    ) -> Result<(), &'static str> {
+        if peer != log.origin {
+            return Err("a statement that is not the peer's");
+        }
+        let said = WithheldStatement::from_bytes(&holes.statement);
+        let said = said.map_err(|_| "a statement that is not canonical")?;
+        let is_meant = said.log == log && said.audience == self.domain() && said.size == holes.size;
+        if !is_meant || !said.is_about(kept) {
+            return Err("a statement about something else");
+        }
+        let keys = self.key_logs.get(&peer).ok_or("a statement without keys")?;
+        let verified = keys.verify_withheld_statement(said);
+        verified.map_err(|_| "a statement that does not verify")?;
+        Ok(())
     }
 
     /// The signed statement of what this domain keeps back of a log of its own from a peer; empty for logs of others.
@@ -119,9 +132,15 @@ impl Engine {
         peer: DomainId,
         log: LogId,
         size: u64,
-        kept: &Kept,
+        kept: &KeptBack,
     ) -> Vec<u8> {
-        let _ = (peer, log, size, kept);
-        Vec::new()
+        if log.origin != self.domain() {
+            return Vec::new();
+        }
+        let now = Hlc::from_millis(self.now_ms);
+        let said = self
+            .keys
+            .sign_withheld_statement(log, size, peer, kept, now);
+        said.map_or_else(|_| Vec::new(), |said| said.to_bytes())
     }
 }

@@ -99,7 +99,9 @@ impl Engine {
         let broken = |_| SyncError::Failed("the store has a row that is none");
         let (state, bytes) = match &entry.body {
             StoredBody::Withheld { hash, .. } => return Ok(Shown::hash(*hash, None)),
-            StoredBody::Row { state: _, bytes, .. } => (self.extent(log, entry.position), bytes),
+            StoredBody::Row {
+                state: _, bytes, ..
+            } => (self.extent(log, entry.position), bytes),
         };
         let hash = entry.hash();
         if is_whole {
@@ -175,11 +177,7 @@ impl Engine {
 }
 
 /// A row without what is withheld of it; `None` where that cannot be cut out.
-fn redacted<'a>(
-    share: &Share<'_>,
-    row: Row,
-    bytes: &'a [u8],
-) -> Option<(Cow<'a, [u8]>, Extent)> {
+fn redacted<'a>(share: &Share<'_>, row: Row, bytes: &'a [u8]) -> Option<(Cow<'a, [u8]>, Extent)> {
     let extent = |row: &Row| row.mask().map_or(Extent::Full, Extent::Partial);
     if !share.withholds() {
         return Some((Cow::Borrowed(bytes), extent(&row)));

@@ -336,8 +336,12 @@ impl Engine {
 
     fn set_policies(&mut self, peer: DomainId, policies: PeerPolicies) {
         self.meters.forget(peer);
-        let edges = [&policies.outward, &policies.inward].map(|policy| policy.next_edge(self.now_ms));
-        edges.into_iter().flatten().for_each(|edge| self.wake_at(edge));
+        let edges =
+            [&policies.outward, &policies.inward].map(|policy| policy.next_edge(self.now_ms));
+        edges
+            .into_iter()
+            .flatten()
+            .for_each(|edge| self.wake_at(edge));
         let policies = Arc::new(policies);
         let before = self.policies.insert(peer, Arc::clone(&policies));
         if before == Some(policies) {
@@ -347,7 +351,10 @@ impl Engine {
     }
 
     fn policies_changed(&mut self, concerns: impl Fn(&Session) -> bool) {
-        let concerned = self.sessions.iter().filter(|(_, session)| concerns(session));
+        let concerned = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| concerns(session));
         let ids: Vec<_> = concerned.map(|(id, _)| *id).collect();
         for id in ids {
             self.with_session(id, |session, engine| session.policies_changed(engine));
@@ -370,7 +377,9 @@ impl Engine {
         self.wakes = self.wakes.split_off(&(self.now_ms + 1));
         let policies = self.policies.values();
         let both = policies.flat_map(|policies| [&policies.outward, &policies.inward]);
-        let edges: Vec<_> = both.filter_map(|policy| policy.next_edge(self.now_ms)).collect();
+        let edges: Vec<_> = both
+            .filter_map(|policy| policy.next_edge(self.now_ms))
+            .collect();
         edges.into_iter().for_each(|edge| self.wake_at(edge));
         self.policies_changed(|_| true);
     }
@@ -485,7 +494,9 @@ impl Engine {
         let upgrades = std::mem::take(&mut session.upgrades);
         self.sessions.insert(id, session);
         if result.is_ok() {
-            upgrades.into_iter().for_each(|(log, upgrade)| self.upgrade(log, upgrade));
+            upgrades
+                .into_iter()
+                .for_each(|(log, upgrade)| self.upgrade(log, upgrade));
         }
         if let Err(error) = result {
             if let Some(reason) = error.goodbye() {
@@ -527,7 +538,8 @@ impl Engine {
     ) -> Option<&'a str> {
         let policies = self.policies.get(&peer)?;
         let is_taken = |name: &str| policies.inward.shares_compartment(name, self.now_ms);
-        self.compartments.granted_as(is_taken, log.compartment, told)
+        self.compartments
+            .granted_as(is_taken, log.compartment, told)
     }
 
     pub(crate) fn policies(&self, peer: DomainId) -> Option<Arc<PeerPolicies>> {

@@ -5,6 +5,7 @@ use causality_fact::DecodeError;
 use causality_fact::Decoder;
 use causality_fact::Encoder;
 use causality_fact::FieldMask;
+use causality_fact::KeptBack;
 use causality_fact::PositionSet;
 use causality_fact::TaggedHash;
 use causality_wire::BoundedBytes;
@@ -172,7 +173,11 @@ impl Holes {
             (size, [held.full.digest(), digest(&held.partial)])
         };
         let cached = self.digests.get_or_init(fresh);
-        let [full, partial] = if cached.0 == size { cached.1 } else { fresh().1 };
+        let [full, partial] = if cached.0 == size {
+            cached.1
+        } else {
+            fresh().1
+        };
         Held::Sets {
             full,
             partial,
@@ -223,9 +228,12 @@ impl Holdings {
             declined: PositionSet::decode(&sets.declined, RUNS_MAX).ok()?,
         };
         let partial = holdings.partial.positions();
-        let is_below = |set: &PositionSet| set.runs().last().is_none_or(|run| run.end <= sets.until);
+        let is_below =
+            |set: &PositionSet| set.runs().last().is_none_or(|run| run.end <= sets.until);
         let is_legal = holdings.full.intersection(&partial).is_empty()
-            && [&holdings.full, &partial, &holdings.declined].into_iter().all(is_below);
+            && [&holdings.full, &partial, &holdings.declined]
+                .into_iter()
+                .all(is_below);
         is_legal.then_some(holdings)
     }
 
@@ -233,8 +241,7 @@ impl Holdings {
     fn is_small(&self) -> bool {
         let partial = self.partial.0.values();
         let sets = partial.chain([&self.full, &self.declined]);
-        self.partial.0.len() <= MASKS_MAX
-            && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
+        self.partial.0.len() <= MASKS_MAX && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
     }
 
     fn below(&self, until: u64) -> Self {
@@ -292,14 +299,6 @@ impl Holdings {
     }
 }
 
-/// What is kept back of what is held of a log. No two of the sets have a position in common.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kept {
-    pub(crate) withheld: PositionSet,
-    pub(crate) deferred: PositionSet,
-    pub(crate) partial: PositionSet,
-}
-
 /// What was decided about a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decided {
@@ -309,56 +308,40 @@ pub(crate) enum Decided {
     Withheld,
 }
 
-impl Kept {
-    /// Notes what was decided; says whether that is new.
-    pub(crate) fn note(&mut self, position: u64, decided: Decided) -> bool {
-        let sets = [
-            (&mut self.withheld, Decided::Withheld),
-            (&mut self.deferred, Decided::Deferred),
-            (&mut self.partial, Decided::ShownInPart),
-        ];
-        let mut is_new = false;
-        for (set, meaning) in sets {
-            let is_in = set.contains(position);
-            is_new |= is_in != (meaning == decided);
-            match meaning == decided {
-                true if !is_in => insert(set, position..position + 1),
-                false if is_in => set.remove(position..position + 1),
-                _ => {}
-            }
-        }
-        is_new
-    }
-
-    pub(crate) fn sets(&self) -> [&PositionSet; 3] {
-        [&self.withheld, &self.deferred, &self.partial]
-    }
-
-    pub(crate) fn encode(&self, to: &mut Encoder) {
-        for set in self.sets() {
-            to.bytes(&set.encode());
+/// Notes what was decided; says whether that is new.
+pub(crate) fn note(kept: &mut KeptBack, position: u64, decided: Decided) -> bool {
+    let sets = [
+        (&mut kept.withheld, Decided::Withheld),
+        (&mut kept.deferred, Decided::Deferred),
+        (&mut kept.partial, Decided::ShownInPart),
+    ];
+    let mut is_new = false;
+    for (set, meaning) in sets {
+        let is_in = set.contains(position);
+        is_new |= is_in != (meaning == decided);
+        match meaning == decided {
+            true if !is_in => insert(set, position..position + 1),
+            false if is_in => set.remove(position..position + 1),
+            _ => {}
         }
     }
+    is_new
+}
 
-    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let mut set = || {
-            let bytes = from.bytes("length of a set", SET_BYTES_MAX)?;
-            PositionSet::decode(bytes, RUNS_MAX)
-        };
-        Ok(Self {
-            withheld: set()?,
-            deferred: set()?,
-            partial: set()?,
-        })
-    }
+/// Reads the three sets of what is kept back.
+pub(crate) fn decode_kept(from: &mut Decoder<'_>) -> Result<KeptBack, DecodeError> {
+    let mut set = || decode_set(from.bytes("length of a set", SET_BYTES_MAX)?);
+    Ok(KeptBack {
+        withheld: set()?,
+        deferred: set()?,
+        partial: set()?,
+    })
+}
 
-    pub(crate) fn from_bytes(sets: [&[u8]; 3]) -> Result<Self, DecodeError> {
-        let [withheld, deferred, partial] = sets.map(|set| PositionSet::decode(set, RUNS_MAX));
-        Ok(Self {
-            withheld: withheld?,
-            deferred: deferred?,
-            partial: partial?,
-        })
+/// Writes the three sets of what is kept back.
+pub(crate) fn encode_kept(kept: &KeptBack, to: &mut Encoder) {
+    for set in [&kept.withheld, &kept.deferred, &kept.partial] {
+        to.bytes(&set.encode());
     }
 }
 

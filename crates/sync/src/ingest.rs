@@ -204,12 +204,14 @@ impl Announced {
             Entry::Row(row) => Some((new.position, Extent::Partial(row.mask()?))),
         });
         let extents: Vec<_> = extents.collect();
-        let masks = extents.iter().filter_map(|(position, extent)| {
-            mask_write(&log, *position, *extent, Extent::Hidden)
-        });
+        let masks = extents
+            .iter()
+            .filter_map(|(position, extent)| mask_write(&log, *position, *extent, Extent::Hidden));
         side.extend(masks);
         note_own_heads(engine, log, &entries);
-        let facts = entries.iter().filter(|new| matches!(new.entry, Entry::Row(_)));
+        let facts = entries
+            .iter()
+            .filter(|new| matches!(new.entry, Entry::Row(_)));
         let facts = facts.count() as u64;
         let time = i64::try_from(engine.now_ms).unwrap_or(i64::MAX);
         let batch = Batch {

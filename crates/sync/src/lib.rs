@@ -44,8 +44,8 @@ mod completeness;
 mod logbook;
 mod restore;
 
-pub use completeness::Completeness;
 pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
+pub use completeness::Completeness;
 pub use draft::{
     APPEND_BYTES_MAX, AppendError, AppendOutcome, Appended, DRAFTS_MAX, Draft, DraftError,
     ReadContext, Reference, Supersedes,
@@ -56,8 +56,8 @@ pub use effect::{
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{
-    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS, LOGS_MAX,
-    OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
+    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
+    LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
 };
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{

@@ -5,6 +5,7 @@ use causality_fact::DecodeError;
 use causality_fact::Decoder;
 use causality_fact::DomainId;
 use causality_fact::Encoder;
+use causality_fact::KeptBack;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
 use causality_store::SIDE_VALUE_BYTES_MAX;
@@ -15,8 +16,9 @@ use causality_wire::Held;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::STATEMENT_BYTES_MAX;
 
-use crate::holes::Kept;
+use crate::holes::decode_kept;
 use crate::holes::decode_set;
+use crate::holes::encode_kept;
 use crate::logbook::DECLINED;
 use crate::logbook::SETTLEMENTS;
 use crate::logbook::SOURCES;
@@ -102,7 +104,7 @@ pub(crate) struct Settlement {
     /// when it holds this: the digests of its sets.
     pub(crate) held: [[u8; 16]; 3],
     /// What was kept back.
-    pub(crate) kept: Kept,
+    pub(crate) kept: KeptBack,
 }
 
 impl Settlement {
@@ -115,7 +117,7 @@ impl Settlement {
         for digest in &self.held {
             to.raw(digest);
         }
-        self.kept.encode(&mut to);
+        encode_kept(&self.kept, &mut to);
         let write = write(SETTLEMENTS, peer, log, to);
         let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
         write.value.as_ref().is_some_and(fits).then_some(write)
@@ -128,7 +130,7 @@ impl Settlement {
             changes: from.uint()?,
             size: from.uint()?,
             held: [from.array()?, from.array()?, from.array()?],
-            kept: Kept::decode(from)?,
+            kept: decode_kept(from)?,
         })
     }
 }
@@ -138,7 +140,7 @@ impl Settlement {
 pub(crate) struct Source {
     /// Of the positions below this.
     pub(crate) size: u64,
-    pub(crate) kept: Kept,
+    pub(crate) kept: KeptBack,
     /// The origin's signed statement of it, verified when it came. Otherwise empty.
     pub(crate) statement: Vec<u8>,
 }
@@ -148,7 +150,7 @@ impl Source {
     pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> Option<SideWrite> {
         let mut to = Encoder::new();
         to.u8(VERSION).uint(self.size);
-        self.kept.encode(&mut to);
+        encode_kept(&self.kept, &mut to);
         to.bytes(&self.statement);
         let write = write(SOURCES, peer, log, to);
         let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
@@ -159,7 +161,7 @@ impl Source {
         version(from)?;
         Ok(Self {
             size: from.uint()?,
-            kept: Kept::decode(from)?,
+            kept: decode_kept(from)?,
             statement: from
                 .bytes("length of a statement", STATEMENT_BYTES_MAX)?
                 .to_vec(),

@@ -5,6 +5,7 @@
 //! holds, once all that was sent has been confirmed. Then the difference is exact.
 
 use causality_fact::DomainId;
+use causality_fact::KeptBack;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
 use causality_wire::BoundedBytes;
@@ -26,8 +27,8 @@ use crate::engine::Engine;
 use crate::holes::Decided;
 use crate::holes::Extent;
 use crate::holes::Holdings;
-use crate::holes::Kept;
 use crate::holes::insert;
+use crate::holes::note;
 use crate::holes::prefix;
 use crate::peers::Rules;
 use crate::peers::Settlement;
@@ -49,7 +50,7 @@ pub(super) struct Gaps {
     held: Held,
     /// The rules by which everything below what was sent was decided.
     rules: Option<Rules>,
-    kept: Kept,
+    kept: KeptBack,
     /// Whether the peer was told what is kept back.
     is_kept_told: bool,
 }
@@ -76,7 +77,7 @@ impl Default for Gaps {
             confirmed: 0,
             held: Held::Complete,
             rules: None,
-            kept: Kept::default(),
+            kept: KeptBack::default(),
             is_kept_told: true,
         }
     }
@@ -124,7 +125,7 @@ impl Gaps {
                 (decided.unwrap_or(Decided::Shown), Extent::Hidden)
             }
         };
-        if self.kept.note(position, decided) {
+        if note(&mut self.kept, position, decided) {
             self.is_kept_told = false;
         }
         if extent != Extent::Full {
@@ -188,7 +189,7 @@ impl Gaps {
     fn forget_below(&mut self, size: u64) {
         self.open.remove(0..size);
         let below = prefix(size);
-        let Kept {
+        let KeptBack {
             withheld,
             deferred,
             partial,
@@ -282,7 +283,11 @@ impl Session {
     }
 
     /// The peer tells the sets that it was asked for.
-    pub(super) fn sets(&mut self, engine: &mut Engine, sets: &SetsMessage) -> Result<(), SyncError> {
+    pub(super) fn sets(
+        &mut self,
+        engine: &mut Engine,
+        sets: &SetsMessage,
+    ) -> Result<(), SyncError> {
         let log = self.names.log(sets.log)?;
         let unasked = || SyncError::Violation("sets that nobody asked for");
         let outgoing = self.sending.logs.get_mut(&log).ok_or_else(unasked)?;
@@ -386,9 +391,10 @@ fn holes(
     (peer, log): (DomainId, LogId),
     number: LogNumber,
     size: u64,
-    kept: &Kept,
+    kept: &KeptBack,
 ) -> Option<Holes> {
-    let [withheld, deferred, partial] = kept.sets().map(PositionSet::encode);
+    let sets = [&kept.withheld, &kept.deferred, &kept.partial];
+    let [withheld, deferred, partial] = sets.map(PositionSet::encode);
     if withheld.len() + deferred.len() + partial.len() > SET_BYTES_MAX {
         return None;
     }

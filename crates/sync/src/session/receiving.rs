@@ -322,13 +322,13 @@ impl Session {
         chunk: &Chunk,
         known: u64,
     ) -> Result<(), SyncError> {
-        let is_held = |state: &LogState| {
-            state.holes.is_empty() && state.durable.size() == state.tree.size()
-        };
+        let is_held =
+            |state: &LogState| state.holes.is_empty() && state.durable.size() == state.tree.size();
         if engine.logs.get(&log).is_some_and(is_held) {
             return Ok(());
         }
-        let entries = decode_entries(&chunk.entries, log.origin).map_err(|error| wrong(log, error))?;
+        let entries =
+            decode_entries(&chunk.entries, log.origin).map_err(|error| wrong(log, error))?;
         let known = (chunk.from..known).zip(entries);
         let rows = known.filter_map(|(position, entry)| match entry {
             Entry::Row(row) => Some((position, row)),
@@ -400,8 +400,7 @@ impl Session {
                 outgoing.gaps.peer_showed(*position, extent);
             }
         }
-        let is_taken =
-            |(position, _): &(u64, Row)| taken.declined.binary_search(position).is_err();
+        let is_taken = |(position, _): &(u64, Row)| taken.declined.binary_search(position).is_err();
         let upgrade = Upgrade {
             session: self.id,
             peer: self.peer,

@@ -210,7 +210,13 @@ impl Session {
     }
 
     /// Whoever sends a log holds it: it does not go back. What it sent as a hash only it may lack.
-    pub(super) fn peer_sent(&mut self, engine: &mut Engine, log: &LogId, size: u64, is_whole: bool) {
+    pub(super) fn peer_sent(
+        &mut self,
+        engine: &mut Engine,
+        log: &LogId,
+        size: u64,
+        is_whole: bool,
+    ) {
         if let Some(outgoing) = self.sending.logs.get_mut(log) {
             if size > outgoing.sent && !is_whole {
                 outgoing.gaps.ask();
@@ -353,7 +359,11 @@ impl Session {
         outgoing.is_loading = false;
         let number = outgoing.number.filter(|_| outgoing.is_wanted);
         if let Some(number) = number.filter(|_| may_go)
-            && !self.sending.logs.get(&log).is_some_and(|o| o.gaps.is_asking())
+            && !self
+                .sending
+                .logs
+                .get(&log)
+                .is_some_and(|o| o.gaps.is_asking())
         {
             let shown = self.shown(engine, &log, entries)?;
             // What did not fit is read again.
@@ -481,7 +491,10 @@ impl Session {
         if is_current {
             outgoing.gaps.confirmed(receipt.reveals, receipt.held)?;
         }
-        let refused = receipt.refused.iter().find(|refusal| refusal.to == LOG_SIZE_MAX);
+        let refused = receipt
+            .refused
+            .iter()
+            .find(|refusal| refusal.to == LOG_SIZE_MAX);
         if let Some(refusal) = refused
             && outgoing.is_wanted
             && is_current
@@ -536,12 +549,17 @@ fn chunk(
 ) -> Result<Chunk, SyncError> {
     // The tree says that facts are there.
     let gap = || SyncError::Failed("the store has a gap");
-    if entries.first().is_none_or(|first| first.position != load.from) {
+    if entries
+        .first()
+        .is_none_or(|first| first.position != load.from)
+    {
         return Err(gap());
     }
     let (sent, rest) = entries.split_at_checked(shown.len()).ok_or_else(gap)?;
     let end = sent.last().ok_or_else(gap)?.range().end;
-    let parts = rest.iter().map(|entry| Ok((entry.subtree()?, entry.hash())));
+    let parts = rest
+        .iter()
+        .map(|entry| Ok((entry.subtree()?, entry.hash())));
     let parts: Result<Vec<_>, StoreError> = parts.collect();
     let parts = [&parts.map_err(|_| gap())?, behind].concat();
     let right = right_hashes_of_parts(end, load.until(), &parts).map_err(|_| gap())?;

@@ -7,8 +7,9 @@ use causality_store::{
     SideRange, SideTable, SideWrite, StoreError, StoredEntry,
 };
 use causality_sync::{
-    BLOCK_ROOTS, COMPARTMENTS, DECLINED, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load, Loaded,
-    OPEN_ROOTS, PARTIALS, PeerPolicies, Restored, SETTLEMENTS, SOURCES, StoreState, TableRows, Ticket,
+    BLOCK_ROOTS, COMPARTMENTS, DECLINED, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load,
+    Loaded, OPEN_ROOTS, PARTIALS, PeerPolicies, Restored, SETTLEMENTS, SOURCES, StoreState,
+    TableRows, Ticket,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;

@@ -2,8 +2,8 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::{
-    Checkpoint, ChunkError, CompactRange, Encoder, Entry, Hlc, KeyError, LOG_SIZE_MAX, LaneId, Row, TreeHash,
-    TreeHead, leaf_hash, root_of,
+    Checkpoint, ChunkError, CompactRange, Encoder, Entry, Hlc, KeyError, LOG_SIZE_MAX, LaneId,
+    TreeHash, TreeHead, leaf_hash, root_of,
 };
 use causality_sync::{LogError, StreamNumber};
 use causality_wire::{
