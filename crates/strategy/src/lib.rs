@@ -61,9 +61,10 @@ pub use domains::{Domains, Party};
 pub use expression::{EXPRESSION_BYTES_MAX, ExpressionError, parse_filter};
 pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When};
 pub use policy::{
-    DecidingRule, Decision, Finding, Flow, InvalidPolicy, Known, LIST_MAX, Meter, POLICY_BYTES_MAX,
-    PeerPolicy, Pointless, PolicyDigest, PolicyError, Protection, RULE_NAME_BYTES_MAX, RULES_MAX,
-    Refusal, SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, Volume, Window,
+    DecidingRule, Decision, Finding, Flow, InvalidPolicy, Known, LIST_MAX, Meter, Meters,
+    POLICY_BYTES_MAX, PeerPolicy, Pointless, PolicyDigest, PolicyError, Protection,
+    RULE_NAME_BYTES_MAX, RULES_MAX, Refusal, SecurityPolicy, Share, Subject, SyncPolicies,
+    SyncPolicy, SyncWindow, Volume, Window,
 };
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{

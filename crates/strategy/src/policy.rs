@@ -36,6 +36,7 @@ pub use error::InvalidPolicy;
 pub use error::PolicyError;
 pub use explain::DecidingRule;
 pub use volume::Meter;
+pub use volume::Meters;
 pub use volume::Volume;
 
 use conditions::Conditions;
@@ -115,7 +116,7 @@ impl SyncPolicy {
         &self.rule.conditions.window
     }
 
-    /// How much may travel for its sake, if that is limited. A fact counts against the rule that its decision names.
+    /// How much may travel for its sake, if that is limited.
     pub fn volume(&self) -> Option<&Volume> {
         self.volume.as_ref()
     }
