@@ -89,6 +89,7 @@ fn manner(id: &str) -> Manner {
             delay_ms_first: 100,
             delay_ms_max: 1_000,
             retries_max: 3,
+            jitter_percent: 50,
         },
     }
 }
