@@ -5,6 +5,10 @@ use crate::expression::ExpressionError;
 use causality_fact::FactType;
 use causality_fact::NameError;
 
+fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
+    SyncPolicies::parse(text)
+}
+
 /// A rule of `[[out]]` with one more line, which is line 5.
 fn with(line: &str) -> String {
     format!("[[out]]\nname = \"a\"\npeers = [\"*\"]\ncompartments = [\"public\"]\n{line}\n")
