@@ -227,6 +227,34 @@ fn every_type_that_is_suggested_exists() {
     }
 }
 
+/// The keys of a table, by what the parser of TOML says where another one stands.
+fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = toml::from_str::<T>("no_such_key = 1").err().unwrap();
+    let quoted = error.message().split('`').skip(1).step_by(2).skip(1);
+    quoted.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_has_a_row_on_its_page() {
+    let policies = include_str!("../../../../../docs/src/policies.md");
+    let strategies = include_str!("../../../../../docs/src/strategies.md");
+    for (page, prefix, keys) in [
+        (policies, "", keys::<RawRule>()),
+        (strategies, "", keys::<raw::RawStrategy>()),
+        (strategies, "retry.", keys::<raw::RawRetry>()),
+        (strategies, "polling.", keys::<raw::RawPolling>()),
+        (strategies, "", keys::<raw::RawTrigger>()),
+    ] {
+        assert!(keys.len() >= 2, "{keys:?}");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+        let rows: Vec<_> = rows.filter_map(|row| row.split(" |").next()).collect();
+        for key in keys.iter().filter(|key| *key != "polling") {
+            let key = format!("`{prefix}{key}`");
+            assert!(rows.iter().any(|row| row.contains(&key)), "{key}");
+        }
+    }
+}
+
 #[test]
 fn a_file_without_rules_grants_nothing() {
     assert_eq!(parse(""), Ok(SyncPolicies::default()));

@@ -14,6 +14,8 @@ use causality_strategy::{
 };
 use proptest::prelude::*;
 
+mod configured;
+
 const UW: Party<'static> = Party {
     domain: DomainId::new([1; 32]),
     name: Some("seismo.us.uw"),
