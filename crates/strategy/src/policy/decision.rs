@@ -55,6 +55,8 @@ pub enum Decision<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share<'a> {
     policy: &'a SyncPolicy,
+    /// More rules that grant it; only where each has a volume.
+    others: Vec<&'a SyncPolicy>,
     restrictions: Vec<&'a SecurityPolicy>,
 }
 
@@ -62,6 +64,11 @@ impl<'a> Share<'a> {
     /// The rule that grants it: the first in the file without a volume, else the first.
     pub fn policy(&self) -> &'a SyncPolicy {
         self.policy
+    }
+
+    /// All rules that grant it, as far as it matters: one without a volume, or each that has one.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &'a SyncPolicy> {
+        [self.policy].into_iter().chain(self.others.iter().copied())
     }
 
     /// The rule that keeps back a field, if one does.
@@ -200,11 +207,11 @@ impl PeerPolicy {
     /// unless it certainly does not.
     pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
         let seen = Seen::new(subject);
-        let decided = self.grant(&seen, now_ms).and_then(|policy| {
+        let decided = self.grant(&seen, now_ms).and_then(|granted| {
             let restrictions = self.restrictions(&seen, now_ms)?;
             Ok(Decision::Share(Share {
-                policy,
                 restrictions,
+                ..granted
             }))
         });
         decided.unwrap_or_else(|refusal| refusal)
@@ -259,6 +266,12 @@ impl PeerPolicy {
         self.sync.iter().any(grants) && !self.security.iter().any(restricts)
     }
 
+    /// The rules with a volume.
+    pub(super) fn limited(&self) -> impl Iterator<Item = &SyncPolicy> {
+        let policies = self.sync.iter().map(|policy| &**policy);
+        policies.filter(|policy| policy.volume.is_some())
+    }
+
     /// Whether sharing facts of an origin is passing them on: then its word about that holds, whatever the rules say.
     pub fn passes_on(&self, origin: DomainId) -> bool {
         self.flow == Flow::Out && ![self.own, self.peer].contains(&origin)
@@ -269,22 +282,30 @@ impl PeerPolicy {
         self.restrictions(&Seen::new(subject), now_ms).is_ok()
     }
 
-    /// The rule that grants a fact: the first without a volume, else the first; or that none does. So a limit more takes
+    /// Which rules grant a fact, or that none does: one without a volume if there is one, so that a limit more takes
     /// nothing away.
-    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<&SyncPolicy, Decision<'_>> {
-        let (mut limited, mut undetermined) = (None, None);
+    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<Share<'_>, Decision<'_>> {
+        let share = |policy, others| Share {
+            policy,
+            others,
+            restrictions: Vec::new(),
+        };
+        let (mut first, mut others, mut undetermined) = (None, Vec::new(), None);
         for policy in &self.sync {
             match policy.rule.conditions.matches(seen, now_ms) {
-                Truth::True if policy.volume.is_none() => return Ok(policy),
-                Truth::True => limited = limited.or(Some(&**policy)),
+                Truth::True if policy.volume.is_none() => return Ok(share(policy, Vec::new())),
+                Truth::True if first.is_none() => first = Some(policy),
+                Truth::True => others.push(&**policy),
                 Truth::Unknown => undetermined = undetermined.or(Some(DecidingRule::Sync(policy))),
                 Truth::False => {}
             }
         }
-        limited.ok_or(Decision::Refuse {
-            rule: undetermined,
-            reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
-        })
+        first
+            .map(|first| share(first, others))
+            .ok_or(Decision::Refuse {
+                rule: undetermined,
+                reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
+            })
     }
 
     /// What restricts a fact, or that it is not shared at all.
