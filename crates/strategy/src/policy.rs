@@ -32,6 +32,7 @@ pub use decision::Share;
 pub use decision::Subject;
 pub use error::InvalidPolicy;
 pub use error::PolicyError;
+pub use error::suggest;
 pub use volume::Meter;
 pub use volume::Volume;
 
