@@ -114,10 +114,11 @@ impl Home {
         let filled = self.fill(keys, config);
         if filled.is_err() {
             // What is there is of no use to anybody. The first error is the one to tell.
-            for file in [CONFIG, STORE] {
+            for file in [CONFIG, STORE, KEYS] {
                 let _ = fs::remove_file(self.dir.join(file));
             }
         }
+        let is_new = !self.dir.exists();
         filled
     }
 
@@ -127,6 +128,9 @@ impl Home {
         // The keys come last: with them the home is set up.
         self.write(KEYS, &keys.to_file(), 0o600)
     }
+            if is_new {
+                let _ = fs::remove_dir(&self.dir);
+            }
 
     fn is_set_up(&self) -> bool {
         self.dir.join(KEYS).exists()
@@ -281,19 +285,15 @@ impl From<Peer> for PeerConfig {
     }
 }
 
-/// Writes beside the file, syncs, renames, and syncs the directory.
+/// Writes beside the file, syncs, renames, and syncs the directory. Nothing stays beside it when that fails.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&beside)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
@@ -315,6 +315,14 @@ fn toml_of(value: &impl Serialize) -> Result<String, Failure> {
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
     let wrong = |error: &str| {
         Failure::new(
             ExitCode::Usage,
@@ -467,3 +475,23 @@ mod tests {
         assert_eq!(home.peers().unwrap_err().code, ExitCode::Integrity);
     }
 }
+    #[test]
+    fn a_configuration_that_has_gone_is_missed_with_what_to_write() {
+        let (_folder, home) = set_up();
+        fs::remove_file(home.dir().join(CONFIG)).unwrap();
+        let missing = home.config().unwrap_err();
+        assert_eq!(missing.code, ExitCode::NotFound);
+        for said in [CONFIG, "name = ", "listen = \"0.0.0.0:4770\""] {
+            assert!(missing.message.contains(said), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_stays_of_a_file_that_cannot_take_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(replace(&taken, b"new", 0o600).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
