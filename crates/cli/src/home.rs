@@ -162,7 +162,12 @@ impl Home {
     /// What the domain calls itself and where it listens.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let path = self.dir.join(CONFIG);
-        let missing = || Failure::not_found(format_args!("{} is missing", path.display()));
+        let missing = || {
+            Failure::not_found(format_args!("{} is missing", path.display())).advise(format_args!(
+                "write it again, with two lines: name = \"NAME\", what this domain calls itself, and listen = {LISTEN:?}, \
+                 or where else it listens"
+            ))
+        };
         let config: Config = parse(&path, &self.read(&path)?.ok_or_else(missing)?)?;
         let wrong = |failure: Failure| {
             Failure::new(
@@ -474,7 +479,6 @@ mod tests {
         fs::write(home.dir().join(PEERS), large + "#").unwrap();
         assert_eq!(home.peers().unwrap_err().code, ExitCode::Integrity);
     }
-}
     #[test]
     fn a_configuration_that_has_gone_is_missed_with_what_to_write() {
         let (_folder, home) = set_up();
@@ -495,3 +499,4 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
+}
