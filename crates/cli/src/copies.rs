@@ -100,6 +100,7 @@ pub(crate) async fn restore(home: &Home, from: &Path) -> Result<Summary, Failure
         fs::rename(&store, &before).map_err(failed)?;
     }
     fs::rename(&beside, &store).map_err(failed)?;
+        summary.kept = Some(before.display().to_string());
     File::open(home.dir())
         .and_then(|dir| dir.sync_all())
         .map_err(failed)?;
@@ -156,3 +157,4 @@ fn copied(from: &Path, to: &Path, copy: &Path) -> Result<CopySummary, Failure> {
         bytes: metadata.len(),
     })
 }
+        kept: None,

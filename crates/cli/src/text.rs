@@ -339,7 +339,30 @@ fn checked(summary: &CheckSummary) -> String {
     if *finding_count == 0 {
         return format!("{rows} facts in {segments} segments are sound\n");
     }
-    format!("{}{finding_count} findings\n", lines(findings))
+    format!("{}{}\n", lines(findings), count(*finding_count, "finding"))
+}
+
+/// How many there are of what a noun names.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+fn copied(summary: &CopySummary) -> String {
+    let CopySummary {
+        from,
+        to,
+        bytes,
+        kept,
+    } = summary;
+    let [from, to] = [from, to].map(|path| plain(path));
+    let mut text = format!("copied {from} to {to}: {}\n", count(*bytes, "byte"));
+    if let Some(kept) = kept {
+        let _ = writeln!(text, "what was there is kept as {}", plain(kept));
+    }
+    text
 }
 
 fn lines(findings: &[String]) -> String {
@@ -509,13 +532,14 @@ mod tests {
             to: "y".into(),
             bytes: 9,
         };
-        assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9}"#);
+        assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9,"kept":"z"}"#);
         let created = CreatedSummary { store: "s".into() };
         assert_snapshot!(json(&Summary::StoreCreated(created)), @r#"{"store":"s"}"#);
     }
 
     #[test]
     fn people_read_lines_and_tables() {
+            kept: Some("z".into()),
         assert_snapshot!(home().text(), @r"
         a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
           home    /srv/a
@@ -624,6 +648,7 @@ mod tests {
     fn kind(summary: &Summary) -> usize {
         match summary {
             Summary::List => 0,
+                kept: Some(text()),
             Summary::Nothing => 1,
             Summary::Initialised(_) => 2,
             Summary::Ready(_) => 3,

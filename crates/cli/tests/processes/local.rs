@@ -1,5 +1,7 @@
 //! One home alone: import, export, list, show, verify, digest.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::support::{Home, exit, observation, observations, string, values};
@@ -210,7 +212,12 @@ fn a_backup_restores_into_a_home_that_writes_a_lane_of_its_own() {
     home.ok(&["store", "backup", backup.to_str().unwrap()]);
     home.ok(&["store", "check"]);
     home.import(&observations("pump", 1));
-    home.ok(&["store", "restore", backup.to_str().unwrap()]);
+    let mode = std::fs::metadata(&backup).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read the backup");
+    let kept = home.dir().join("store.before-restore.redb");
+    let said = home.ok(&["store", "restore", backup.to_str().unwrap()]);
+    assert!(said.contains(kept.to_str().unwrap()), "{said}");
+    assert!(kept.exists());
     assert_eq!(home.held(), 5);
     home.import(&observations("valve", 1));
     assert_eq!((home.logs().len(), home.held()), (2, 6));
