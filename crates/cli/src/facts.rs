@@ -153,7 +153,11 @@ pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
     })?;
     let row = &exhibit.row;
     let fact = match row.core() {
-        RowCore::Known(core) => Some(item_of(row.id(), core, core.origin.to_string(), "")),
+        RowCore::Known(core) => {
+            let compartment = compartment_of(&exhibit);
+            let origin = core.origin.to_string();
+            Some(item_of(row.id(), core, origin, &compartment))
+        }
         RowCore::Unsupported(_) => None,
     };
     let proven = row.fact().map(|fact| proven(&exhibit, &fact)).transpose()?;
@@ -166,8 +170,7 @@ pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
     }))
 }
 
-/// What an exhibit that holds has proven. Names are a matter of each home, so there are none but the public
-/// compartment's.
+/// What an exhibit that holds has proven. What a domain is called is a matter of each home, so it has no name.
 fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failure> {
     let Checkpoint {
         log,
@@ -181,12 +184,8 @@ fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failu
         log,
         position: exhibit.position,
     };
-    let compartment = match log.compartment {
-        CompartmentId::PUBLIC => PUBLIC.to_owned(),
-        other => other.to_string(),
-    };
     Ok(ProvenSummary {
-        fact: summary(fact, place, compartment, None)?,
+        fact: summary(fact, place, compartment_of(exhibit), None)?,
         checkpoint: CheckpointItem {
             size,
             root: root.to_string(),
@@ -227,6 +226,14 @@ fn fact_id(text: &str) -> Result<FactId, Failure> {
 
 async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
     let origin: DomainId = core.origin;
+/// What the compartment of a proof is called: only one has the same name everywhere.
+fn compartment_of(exhibit: &Exhibit) -> String {
+    match exhibit.checkpoint.log.compartment {
+        CompartmentId::PUBLIC => PUBLIC.to_owned(),
+        other => other.to_string(),
+    }
+}
+
     let name = context
         .name_of(origin)
         .await
@@ -510,55 +517,25 @@ mod tests {
     #[test]
     fn what_a_proof_has_proven_is_shown_in_full() {
         let fact = fact().redact(|field| field == "mag");
-        let proven = proof_of(&fact);
-        insta::assert_snapshot!(proven.text(), @r"
+        let (proven, mut shown) = (proof_of(&fact), shown(&fact));
+        // What a domain is called is a matter of each home.
+        shown.origin_name = None;
+        let text = proven.text().replace(&shown.text(), "(the fact)\n");
+        insta::assert_snapshot!(text, @r"
         the proof holds: this is as its origin signed it
-        id           d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1
-        type         custom:report
-        resource     event/ak18247005
-        aspect       magnitude
-        valid from   2018-01-31T02:18:21.235Z
-        valid until  9223372036854775807
-        origin       0101010101010101010101010101010101010101010101010101010101010101
-        said         2018-01-31T02:23:11.235Z
-        label        reviewed
-        onward       audience
-        requires     0202020202020202020202020202020202020202020202020202020202020202
-        log          public, lane 04040404040404040404040404040404, position 5
-        content      mag: -0.1
-        withheld     3 fields
+        (the fact)
         signed       2018-01-31T02:23:11.235Z, over 7 facts, with the key of epoch 2
         root         0505050505050505050505050505050505050505050505050505050505050505
         ");
-        insta::assert_json_snapshot!(proven, @r#"
+        let mut proven = json!(proven);
+        let checkpoint = proven.as_object_mut().unwrap().remove("checkpoint");
+        assert_eq!(proven, json!(shown));
+        insta::assert_json_snapshot!(checkpoint, @r#"
         {
-          "id": "d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1",
-          "origin": "0101010101010101010101010101010101010101010101010101010101010101",
-          "type": "custom:report",
-          "resource": "event/ak18247005",
-          "aspect": "magnitude",
-          "valid_from": "2018-01-31T02:18:21.235Z",
-          "valid_until": "9223372036854775807",
-          "said": "2018-01-31T02:23:11.235Z",
-          "requires": [
-            "0202020202020202020202020202020202020202020202020202020202020202"
-          ],
-          "supersedes": [],
-          "label": "reviewed",
-          "onward": "audience",
-          "compartment": "public",
-          "lane": "04040404040404040404040404040404",
-          "position": 5,
-          "withheld": 3,
-          "content": {
-            "mag": -0.1
-          },
-          "checkpoint": {
-            "size": 7,
-            "root": "0505050505050505050505050505050505050505050505050505050505050505",
-            "signed": "2018-01-31T02:23:11.235Z",
-            "epoch": 2
-          }
+          "epoch": 2,
+          "root": "0505050505050505050505050505050505050505050505050505050505050505",
+          "signed": "2018-01-31T02:23:11.235Z",
+          "size": 7
         }
         "#);
     }
