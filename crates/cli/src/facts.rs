@@ -122,7 +122,8 @@ pub(crate) async fn verify_all(
     done(replies, Summary::Verified(summary)).await?;
     if count > 0 {
         let message = format!(
-            "{count} things do not hold; what this home holds was damaged or tampered with"
+            "what this home holds was damaged or tampered with: {}",
+            text::count(count as u64, "finding")
         );
         return Err(Failure::new(ExitCode::Integrity, message).advise(
             "restore a backup with `causality store restore FILE`, or sync into a new home",
@@ -337,7 +338,7 @@ impl FactSummary {
             line("content", &format!("{name}: {value}"));
         }
         if self.withheld > 0 {
-            line("withheld", &format!("{} fields", self.withheld));
+            line("withheld", &text::count(self.withheld, "field"));
         }
         text
     }
@@ -406,6 +407,7 @@ mod tests {
           "onward": "audience",
           "compartment": "public",
           "lane": "04040404040404040404040404040404",
+            text::count(*size, "fact"),
           "position": 5,
           "content": {
             "count": 9223372036854775807,

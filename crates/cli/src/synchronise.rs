@@ -15,6 +15,7 @@ use crate::protocol::{
     Item, MovedItem, ProblemKind, Reply, Summary, SyncDirection, SyncProblem, SyncSummary,
 };
 use crate::ticket::Ticket;
+use crate::text::count;
 
 /// How many logs that were not brought up to date are told in sentences.
 const PROBLEMS_TOLD_MAX: usize = 20;
@@ -80,11 +81,11 @@ pub(crate) async fn sync(
         None => Ok(()),
         Some((only, [])) => Err(Failure::new(code, only)),
         Some(_) => {
-            let count = told.len();
+            let logs = count(told.len() as u64, "log");
             for message in told.into_iter().take(PROBLEMS_TOLD_MAX) {
                 send(replies, Reply::Note(message)).await?;
             }
-            let said = format!("{count} logs were not brought up to date with {name}");
+            let said = format!("not up to date with {name}: {logs}");
             Err(Failure::new(code, said).advise("`-o json` tells of each"))
         }
     }

@@ -180,9 +180,8 @@ fn status(summary: &StatusSummary) -> String {
     let mut text =
         format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
     if *serving {
-        text.push_str(&format!(
-            "  wire    {bytes_sent} bytes sent, {bytes_received} received\n"
-        ));
+        let sent = count(*bytes_sent, "byte");
+        let _ = writeln!(text, "  wire    {sent} sent, {bytes_received} received");
     }
     if !logs.is_empty() {
         let rows = logs.iter().map(|log| {
@@ -238,14 +237,14 @@ fn imported(summary: &ImportSummary) -> String {
         known,
         skipped,
     } = summary;
-    let mut text = format!("{added} facts added");
+    let mut text = format!("{} added", count(*added, "fact"));
     if *known > 0 {
         let _ = write!(text, ", {known} were there already");
     }
     if *skipped > 0 {
-        let _ = write!(text, ", {skipped} lines skipped");
+        let _ = write!(text, ", {} skipped", count(*skipped, "line"));
     }
-    text + &format!(", {lines} lines read\n")
+    text + &format!(", {} read\n", count(*lines, "line"))
 }
 
 fn verified(summary: &VerifySummary) -> String {
@@ -274,7 +273,8 @@ fn verified(summary: &VerifySummary) -> String {
         );
     }
     if findings.is_empty() {
-        return format!("{facts} facts in {logs} logs are as their origins signed them\n");
+        let (facts, logs) = (count(*facts, "fact"), count(*logs, "log"));
+        return format!("all is as it was signed: {facts} in {logs}\n");
     }
     lines(findings)
 }
@@ -291,12 +291,14 @@ fn synced(summary: &SyncSummary) -> String {
         ..
     } = summary;
     let text = format!(
-        "{facts_sent} facts sent, {facts_received} received; {bytes_sent} bytes sent, {bytes_received} received, \
-         {round_trips} round trips, {duration_ms:.1} ms\n"
+        "{} sent, {facts_received} received; {} sent, {bytes_received} received, {}, {duration_ms:.1} ms\n",
+        count(*facts_sent, "fact"),
+        count(*bytes_sent, "byte"),
+        count((*round_trips).into(), "round trip"),
     );
     match problems.len() {
         0 => text,
-        count => format!("{text}{count} logs were not brought up to date\n"),
+        problems => format!("{text}not up to date: {}\n", count(problems as u64, "log")),
     }
 }
 
@@ -337,7 +339,8 @@ fn checked(summary: &CheckSummary) -> String {
         ..
     } = summary;
     if *finding_count == 0 {
-        return format!("{rows} facts in {segments} segments are sound\n");
+        let (rows, segments) = (count(*rows, "fact"), count(*segments, "segment"));
+        return format!("the store is sound: {rows} in {segments}\n");
     }
     format!("{}{}\n", lines(findings), count(*finding_count, "finding"))
 }
@@ -466,6 +469,12 @@ mod tests {
             }],
         })
     }
+    #[test]
+    fn one_is_not_many() {
+        let counts = [0, 1, 2].map(|number| count(number, "fact"));
+        assert_eq!(counts, ["0 facts", "1 fact", "2 facts"]);
+    }
+
 
     fn json(summary: &Summary) -> String {
         summary.json().unwrap()
@@ -555,7 +564,7 @@ mod tests {
         ");
         assert_snapshot!(moved().text(), @r"
         3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms
-        1 logs were not brought up to date
+        not up to date: 1 log
         ");
         let added = Summary::PeerAdded(peer()).text();
         assert_snapshot!(added, @"b bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb is a peer: it is sent public, and nothing is received from it");
