@@ -32,6 +32,7 @@ pub(crate) async fn list(
 ) -> Result<(), Failure> {
     let query = query(context, &options).await?;
     let mut after = None;
+    let superseded = superseded(context, query.origin).await?;
     loop {
         let page = context
             .node
@@ -40,7 +41,10 @@ pub(crate) async fn list(
             .await?;
         for record in &page.facts {
             if let RowCore::Known(core) = record.row.core() {
-                let item = item(context, record.row.id(), core, &record.compartment).await;
+                let id = record.row.id();
+                let mut item = item(context, id, core, &record.compartment).await;
+                let newer = superseded.get(&core.origin);
+                item.superseded = newer.is_some_and(|superseded| superseded.contains(&id));
                 send(replies, Reply::Item(Item::Fact(item))).await?;
             }
         }
@@ -52,6 +56,33 @@ pub(crate) async fn list(
 }
 
 /// Shows one fact with all that is known of it.
+/// The facts that newer ones of the same origin replace, by origin. What another origin says of them replaces nothing.
+async fn superseded(
+    context: &Context,
+    origin: Option<DomainId>,
+) -> Result<BTreeMap<DomainId, BTreeSet<FactId>>, Failure> {
+    let query = FactQuery {
+        origin,
+        ..FactQuery::default()
+    };
+    let mut superseded: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let registry = context.node.registry();
+        let page = registry.query_facts(&query, after, PAGE_FACTS).await?;
+        for record in &page.facts {
+            if let RowCore::Known(core) = record.row.core() {
+                let ids = core.supersedes.as_slice();
+                superseded.entry(core.origin).or_default().extend(ids);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(superseded);
+        }
+    }
+}
+
 pub(crate) async fn show(
     context: &Context,
     id: &str,
@@ -268,6 +299,7 @@ fn summary(
         Content::Partial(partial) => partial.withheld(),
     };
     let value = |(name, value): (&str, &causality_fact::Value)| {
+        superseded: false,
         let value = serde_json::to_value(Json(value))
             .map_err(|error| Failure::new(ExitCode::Other, error))?;
         Ok((name.to_owned(), value))

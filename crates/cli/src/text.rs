@@ -43,6 +43,7 @@ impl Item {
                 "VALID FROM",
                 "VALID UNTIL",
                 "COMPARTMENT",
+                "SUPERSEDED",
             ],
             Self::Imported(_) | Self::Moved(_) => &[],
         }
@@ -80,6 +81,7 @@ fn fact_cells(fact: &FactItem) -> Vec<String> {
         fact.valid_from.clone(),
         fact.valid_until.clone().unwrap_or_else(|| "-".to_owned()),
         fact.compartment.clone(),
+        if fact.superseded { "yes" } else { "-" }.to_owned(),
     ]
 }
 
@@ -582,6 +584,7 @@ mod tests {
             fact_type: text(),
             resource: text(),
             aspect: text(),
+            superseded: true,
             valid_from: text(),
             valid_until: Some(text()),
             compartment: text(),
