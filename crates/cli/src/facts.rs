@@ -1,5 +1,6 @@
 //! `fact list`, `show`, `verify` and `prove`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use causality_fact::{
@@ -19,7 +20,7 @@ use crate::protocol::{
     CheckpointItem, ExportOptions, FactItem, FactSummary, Item, ProvenSummary, Reply, Summary,
     VerifySummary,
 };
-use crate::time;
+use crate::{name, text, time};
 
 /// How many facts are read from the store at once.
 pub(crate) const PAGE_FACTS: usize = 1000;
@@ -88,7 +89,7 @@ pub(crate) async fn show(
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let id = fact_id(id)?;
+    let id = fact_id(context, id).await?;
     let record = context.node.registry().get_fact(id).await?;
     let record = record.ok_or(NodeError::FactNotFound(id))?;
     let Some(fact) = record.row.fact() else {
@@ -112,7 +113,8 @@ pub(crate) async fn verify(
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let record = context.node.registry().verify(fact_id(id)?).await?;
+    let id = fact_id(context, id).await?;
+    let record = context.node.registry().verify(id).await?;
     let fact = match record.row.core() {
         RowCore::Known(core) => {
             Some(item(context, record.row.id(), core, &record.compartment).await)
@@ -169,7 +171,8 @@ pub(crate) async fn prove(
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let exhibit = context.node.registry().prove(fact_id(id)?).await?;
+    let id = fact_id(context, id).await?;
+    let exhibit = context.node.registry().prove(id).await?;
     send(replies, Reply::Bytes(exhibit.to_bytes())).await?;
     done(replies, Summary::Nothing).await
 }
@@ -249,11 +252,24 @@ pub(crate) async fn query(
     })
 }
 
-fn fact_id(text: &str) -> Result<FactId, Failure> {
-    text.parse().map_err(|error| {
-        Failure::usage(format_args!("{text:?} is no id of a fact: {error}"))
-            .advise("`causality fact list -o jsonl` shows ids")
-    })
+/// The fact that an id means, or its first digits.
+async fn fact_id(context: &Context, said: &str) -> Result<FactId, Failure> {
+    if let Ok(id) = said.parse() {
+        return Ok(id);
+    }
+    let show = "`causality fact list` shows ids";
+    let Some(ids) = name::ids_from(said) else {
+        let what = format_args!("{said:?} is no id of a fact, nor its first digits (at least 8)");
+        return Err(Failure::usage(what).advise(show));
+    };
+    match context.store.ids(ids, 2).await?.as_slice() {
+        [] => {
+            let what = format_args!("no fact that is held here has an id that begins with {said}");
+            Err(Failure::not_found(what).advise(show))
+        }
+        [id] => Ok(*id),
+        [one, other, ..] => Err(name::ambiguous(said, [one, other])),
+    }
 }
 
 async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
@@ -572,14 +588,6 @@ mod tests {
           "size": 7
         }
         "#);
-    }
-
-    #[test]
-    fn a_text_that_is_no_id_is_a_usage_error() {
-        assert_eq!(fact_id(&"0a".repeat(32)), Ok(FactId::new([10; 32])));
-        for text in ["", "0a", &"0A".repeat(32), &"zz".repeat(32)] {
-            assert_eq!(fact_id(text).unwrap_err().code, ExitCode::Usage, "{text}");
-        }
     }
 
     #[test]

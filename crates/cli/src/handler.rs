@@ -105,13 +105,23 @@ impl Context {
     /// The domain that a name or id means: this one, a peer, or any other by its id.
     pub(crate) async fn origin(&self, said: &str) -> Result<DomainId, Failure> {
         name::origin(
+        let held = self.node.status().await?.logs;
             (self.node.domain(), &self.config),
             &self.peers().await,
             said,
+            held.keys().map(|log| log.origin),
         )
     }
 
     /// Whether anything that a domain said is held here.
+    /// The compartments that are known here: those of peers, and those of which a log was ever held.
+    pub(crate) async fn compartments(&self, peers: &[Peer]) -> Result<BTreeSet<String>, Failure> {
+        let mut names = self.node.registry().compartments().await?;
+        let granted = peers.iter().flat_map(|peer| [&peer.send, &peer.receive]);
+        names.extend(granted.flatten().cloned());
+        Ok(names)
+    }
+
     pub(crate) async fn holds_of(&self, domain: DomainId) -> Result<bool, Failure> {
         let status = self.node.status().await?;
         Ok(status.logs.keys().any(|log| log.origin == domain))
