@@ -1,5 +1,6 @@
 //! Executes requests against a home, in a daemon or in the process of the command itself: the same either way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causality_fact::DomainId;
