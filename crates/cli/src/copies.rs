@@ -97,12 +97,12 @@ pub(crate) async fn restore(home: &Home, from: &Path) -> Result<Summary, Failure
         remove(&beside).map_err(failed)?;
         return Err(failure);
     }
-    let summary = copied(from, &store, &beside)?;
+    let mut summary = copied(from, &store, &beside)?;
     if store.exists() {
         fs::rename(&store, &before).map_err(failed)?;
+        summary.kept = Some(before.display().to_string());
     }
     fs::rename(&beside, &store).map_err(failed)?;
-        summary.kept = Some(before.display().to_string());
     File::open(home.dir())
         .and_then(|dir| dir.sync_all())
         .map_err(failed)?;
@@ -157,6 +157,6 @@ fn copied(from: &Path, to: &Path, copy: &Path) -> Result<CopySummary, Failure> {
         from: from.display().to_string(),
         to: to.display().to_string(),
         bytes: metadata.len(),
+        kept: None,
     })
 }
-        kept: None,

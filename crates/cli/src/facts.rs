@@ -32,8 +32,8 @@ pub(crate) async fn list(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let query = query(context, &options).await?;
-    let mut after = None;
     let superseded = superseded(context, query.origin).await?;
+    let mut after = None;
     loop {
         let page = context
             .node
@@ -56,7 +56,6 @@ pub(crate) async fn list(
     }
 }
 
-/// Shows one fact with all that is known of it.
 /// The facts that newer ones of the same origin replace, by origin. What another origin says of them replaces nothing.
 async fn superseded(
     context: &Context,
@@ -84,6 +83,7 @@ async fn superseded(
     }
 }
 
+/// Shows one fact with all that is known of it.
 pub(crate) async fn show(
     context: &Context,
     id: &str,
@@ -230,6 +230,14 @@ fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failu
     })
 }
 
+/// What the compartment of a proof is called: only one has the same name everywhere.
+fn compartment_of(exhibit: &Exhibit) -> String {
+    match exhibit.checkpoint.log.compartment {
+        CompartmentId::PUBLIC => PUBLIC.to_owned(),
+        other => other.to_string(),
+    }
+}
+
 /// A time of a domain's clock.
 fn moment(hlc: Hlc) -> String {
     time::format(i64::try_from(hlc.millis()).unwrap_or(i64::MAX))
@@ -274,14 +282,6 @@ async fn fact_id(context: &Context, said: &str) -> Result<FactId, Failure> {
 
 async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
     let origin: DomainId = core.origin;
-/// What the compartment of a proof is called: only one has the same name everywhere.
-fn compartment_of(exhibit: &Exhibit) -> String {
-    match exhibit.checkpoint.log.compartment {
-        CompartmentId::PUBLIC => PUBLIC.to_owned(),
-        other => other.to_string(),
-    }
-}
-
     let name = context
         .name_of(origin)
         .await
@@ -299,6 +299,7 @@ fn item_of(id: FactId, core: &FactCore, origin: String, compartment: &str) -> Fa
         valid_from: time::format(core.valid.from()),
         valid_until: core.valid.until().map(time::format),
         compartment: compartment.to_owned(),
+        superseded: false,
     }
 }
 
@@ -315,7 +316,6 @@ fn summary(
         Content::Partial(partial) => partial.withheld(),
     };
     let value = |(name, value): (&str, &causality_fact::Value)| {
-        superseded: false,
         let value = serde_json::to_value(Json(value))
             .map_err(|error| Failure::new(ExitCode::Other, error))?;
         Ok((name.to_owned(), value))
@@ -403,10 +403,11 @@ impl ProvenSummary {
         } = &self.checkpoint;
         let (signed, root) = (plain(signed), plain(root));
         format!(
-            "the proof holds: this is as its origin signed it\n{}{:<12} {signed}, over {size} facts, with the key of \
-             epoch {epoch}\n{:<12} {root}\n",
+            "the proof holds: this is as its origin signed it\n{}{:<12} {signed}, over {}, with the key of epoch \
+             {epoch}\n{:<12} {root}\n",
             self.fact.text(),
             "signed",
+            text::count(*size, "fact"),
             "root"
         )
     }
@@ -455,7 +456,6 @@ mod tests {
           "onward": "audience",
           "compartment": "public",
           "lane": "04040404040404040404040404040404",
-            text::count(*size, "fact"),
           "position": 5,
           "content": {
             "count": 9223372036854775807,

@@ -105,16 +105,15 @@ impl Context {
 
     /// The domain that a name or id means: this one, a peer, or any other by its id.
     pub(crate) async fn origin(&self, said: &str) -> Result<DomainId, Failure> {
-        name::origin(
         let held = self.node.status().await?.logs;
+        name::origin(
             (self.node.domain(), &self.config),
             &self.peers().await,
-            said,
             held.keys().map(|log| log.origin),
+            said,
         )
     }
 
-    /// Whether anything that a domain said is held here.
     /// The compartments that are known here: those of peers, and those of which a log was ever held.
     pub(crate) async fn compartments(&self, peers: &[Peer]) -> Result<BTreeSet<String>, Failure> {
         let mut names = self.node.registry().compartments().await?;
@@ -123,6 +122,7 @@ impl Context {
         Ok(names)
     }
 
+    /// Whether anything that a domain said is held here.
     pub(crate) async fn holds_of(&self, domain: DomainId) -> Result<bool, Failure> {
         let status = self.node.status().await?;
         Ok(status.logs.keys().any(|log| log.origin == domain))

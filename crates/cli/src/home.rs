@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::name;
+use crate::plain::word;
 
 /// Where a home listens unless told otherwise: everywhere, on the program's own port.
 pub(crate) const LISTEN: &str = "0.0.0.0:4770";
@@ -90,6 +91,15 @@ impl Home {
         &self.dir
     }
 
+    /// The option by which a command means this home, with a blank before it; nothing for the one that is meant without.
+    pub(crate) fn option(&self) -> String {
+        if Self::at(None).is_ok_and(|home| home == *self) {
+            return String::new();
+        }
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        format!(" --home {}", word(&dir.to_string_lossy()))
+    }
+
     /// Sets up a new home: keys, configuration, an empty store. Nothing is left of it when that fails.
     pub(crate) fn init(&self, keys: &DomainKeys, config: &Config) -> Result<(), Failure> {
         if self.is_set_up() {
@@ -108,6 +118,7 @@ impl Home {
                     .advise("name a new directory with --home DIR"),
             );
         }
+        let is_new = !self.dir.exists();
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| self.failed(&self.dir, &error))?;
@@ -117,8 +128,10 @@ impl Home {
             for file in [CONFIG, STORE, KEYS] {
                 let _ = fs::remove_file(self.dir.join(file));
             }
+            if is_new {
+                let _ = fs::remove_dir(&self.dir);
+            }
         }
-        let is_new = !self.dir.exists();
         filled
     }
 
@@ -128,9 +141,6 @@ impl Home {
         // The keys come last: with them the home is set up.
         self.write(KEYS, &keys.to_file(), 0o600)
     }
-            if is_new {
-                let _ = fs::remove_dir(&self.dir);
-            }
 
     fn is_set_up(&self) -> bool {
         self.dir.join(KEYS).exists()
@@ -305,6 +315,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     }
 }
 
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 fn warn_if_shared(path: &Path) {
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
@@ -320,14 +338,6 @@ fn toml_of(value: &impl Serialize) -> Result<String, Failure> {
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(path: &Path, bytes: &[u8]) -> Result<T, Failure> {
-fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
     let wrong = |error: &str| {
         Failure::new(
             ExitCode::Usage,
@@ -395,6 +405,17 @@ mod tests {
     }
 
     #[test]
+    fn a_command_names_every_home_but_the_one_that_it_takes_without() {
+        let home = Home::at(Some("some where".into())).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let dir = here.join("some where");
+        assert_eq!(home.option(), format!(" --home '{}'", dir.display()));
+        if let Ok(home) = Home::at(None) {
+            assert_eq!(home.option(), "");
+        }
+    }
+
+    #[test]
     fn a_home_is_set_up_once() {
         let (_folder, home) = set_up();
         let before = fs::read(home.keys_path()).unwrap();
@@ -459,6 +480,26 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_that_has_gone_is_missed_with_what_to_write() {
+        let (_folder, home) = set_up();
+        fs::remove_file(home.dir().join(CONFIG)).unwrap();
+        let missing = home.config().unwrap_err();
+        assert_eq!(missing.code, ExitCode::NotFound);
+        for said in [CONFIG, "name = ", "listen = \"0.0.0.0:4770\""] {
+            assert!(missing.message.contains(said), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_stays_of_a_file_that_cannot_take_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(replace(&taken, b"new", 0o600).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
     fn files_that_are_not_understood_say_where() {
         let (_folder, home) = set_up();
         for (file, text) in [
@@ -479,24 +520,4 @@ mod tests {
         fs::write(home.dir().join(PEERS), large + "#").unwrap();
         assert_eq!(home.peers().unwrap_err().code, ExitCode::Integrity);
     }
-    #[test]
-    fn a_configuration_that_has_gone_is_missed_with_what_to_write() {
-        let (_folder, home) = set_up();
-        fs::remove_file(home.dir().join(CONFIG)).unwrap();
-        let missing = home.config().unwrap_err();
-        assert_eq!(missing.code, ExitCode::NotFound);
-        for said in [CONFIG, "name = ", "listen = \"0.0.0.0:4770\""] {
-            assert!(missing.message.contains(said), "{missing:?}");
-        }
-    }
-
-    #[test]
-    fn nothing_stays_of_a_file_that_cannot_take_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let taken = folder.path().join("taken");
-        fs::create_dir(&taken).unwrap();
-        assert!(replace(&taken, b"new", 0o600).is_err());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    }
-
 }

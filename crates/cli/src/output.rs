@@ -62,9 +62,10 @@ struct Output<W> {
     format: Format,
     unit: Unit,
     out: W,
+    /// Counts from the start, and is shown once there is something to count. Only on a terminal.
     bar: Option<ProgressBar>,
-    /// Members of a JSON list that were written.
     has_progress: bool,
+    /// Members of a JSON list that were written.
     members: usize,
     rows: Vec<Item>,
     has_header: bool,
@@ -174,8 +175,6 @@ impl<W: Write> Output<W> {
             }
             bar.set_style(style(self.unit, total));
         }
-        let unit = self.unit;
-        let bar = self.bar.get_or_insert_with(|| new_bar(unit, total));
         bar.set_position(done);
     }
 
@@ -214,6 +213,7 @@ fn style(unit: Unit, total: Option<u64>) -> ProgressStyle {
 fn pace(unit: Unit, done: u64, total: Option<u64>, elapsed: Duration) -> String {
     if elapsed < RATE_AFTER || done == 0 {
         return String::new();
+    }
     let rate = done as f64 / elapsed.as_secs_f64();
     let each_second = match unit {
         Unit::Bytes => HumanBytes(rate as u64).to_string(),
@@ -225,7 +225,6 @@ fn pace(unit: Unit, done: u64, total: Option<u64>, elapsed: Duration) -> String 
         format!(", {} to go", HumanDuration(rest))
     });
     format!(", {each_second}/s{rest}")
-    }
 }
 
 /// Rows as aligned columns. Cells may hold what others have said.

@@ -426,7 +426,7 @@ pub(crate) struct CopySummary {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) bytes: u64,
-}
     /// Where what was there before is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<String>,
+}

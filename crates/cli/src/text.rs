@@ -129,10 +129,7 @@ impl Summary {
             Self::Synced(summary) => synced(summary),
             Self::Digest(summary) => digest(summary),
             Self::StoreChecked(summary) => checked(summary),
-            Self::StoreCopied(CopySummary { from, to, bytes }) => {
-                let (from, to) = (plain(from), plain(to));
-                format!("copied {from} to {to}: {bytes} bytes\n")
-            }
+            Self::StoreCopied(summary) => copied(summary),
             Self::StoreCreated(CreatedSummary { store }) => {
                 format!("{} is an empty store now\n", plain(store))
             }
@@ -241,7 +238,7 @@ fn imported(summary: &ImportSummary) -> String {
     } = summary;
     let mut text = format!("{} added", count(*added, "fact"));
     if *known > 0 {
-        let _ = write!(text, ", {known} were there already");
+        let _ = write!(text, ", {known} there already");
     }
     if *skipped > 0 {
         let _ = write!(text, ", {} skipped", count(*skipped, "line"));
@@ -471,12 +468,12 @@ mod tests {
             }],
         })
     }
+
     #[test]
     fn one_is_not_many() {
         let counts = [0, 1, 2].map(|number| count(number, "fact"));
         assert_eq!(counts, ["0 facts", "1 fact", "2 facts"]);
     }
-
 
     fn json(summary: &Summary) -> String {
         summary.json().unwrap()
@@ -542,6 +539,7 @@ mod tests {
             from: "x".into(),
             to: "y".into(),
             bytes: 9,
+            kept: Some("z".into()),
         };
         assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9,"kept":"z"}"#);
         let created = CreatedSummary { store: "s".into() };
@@ -550,7 +548,6 @@ mod tests {
 
     #[test]
     fn people_read_lines_and_tables() {
-            kept: Some("z".into()),
         assert_snapshot!(home().text(), @r"
         a aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
           home    /srv/a
@@ -584,10 +581,10 @@ mod tests {
             fact_type: text(),
             resource: text(),
             aspect: text(),
-            superseded: true,
             valid_from: text(),
             valid_until: Some(text()),
             compartment: text(),
+            superseded: true,
         };
         let verified = |fact, proven, findings| {
             Summary::Verified(VerifySummary {
@@ -651,6 +648,7 @@ mod tests {
                 from: text(),
                 to: text(),
                 bytes: 1,
+                kept: Some(text()),
             }),
             Summary::StoreCreated(CreatedSummary { store: text() }),
         ]
@@ -660,7 +658,6 @@ mod tests {
     fn kind(summary: &Summary) -> usize {
         match summary {
             Summary::List => 0,
-                kept: Some(text()),
             Summary::Nothing => 1,
             Summary::Initialised(_) => 2,
             Summary::Ready(_) => 3,
