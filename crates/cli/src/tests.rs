@@ -10,6 +10,7 @@ use causality_fact::{
 };
 use causality_node::{Entropy as _, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
 use causality_store::MemoryStore;
+use causality_strategy::SyncPolicies;
 
 use crate::protocol::FactSummary;
 
@@ -91,6 +92,7 @@ pub(crate) async fn node() -> (Node, Arc<MemoryStore>) {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         peers: Vec::new(),
+        policies: SyncPolicies::default(),
         limits: Limits::STANDARD,
     };
     (Node::start(config).await.unwrap(), store)

@@ -5,6 +5,7 @@ use crate::codec::DecodeError;
 use crate::codec::Decoder;
 use crate::codec::Encoder;
 use crate::hash::TaggedHash;
+use crate::mask::FieldMask;
 use crate::value::Value;
 use crate::value::ValueError;
 use crate::value::check_name;
@@ -91,7 +92,7 @@ impl fmt::Debug for Salt {
 pub enum Content {
     /// All fields, with the seed of their salts.
     Whole(WholeContent),
-    /// Some fields, with a salt each; of the others the digest.
+    /// Some fields, or all of them, with a salt each; of the others the digest.
     Partial(PartialContent),
 }
 
@@ -123,9 +124,26 @@ impl Content {
         }
     }
 
+    /// Which fields are disclosed.
+    pub fn mask(&self) -> FieldMask {
+        match self {
+            Self::Whole(whole) => FieldMask::all(whole.fields.len()),
+            Self::Partial(partial) => partial.mask(),
+        }
+    }
+
+    /// What either discloses, given that both have the same root; whole, if either is.
+    pub(crate) fn merge(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Whole(_), _) => self.clone(),
+            (_, Self::Whole(_)) => other.clone(),
+            (Self::Partial(one), Self::Partial(other)) => Self::Partial(one.merge(other)),
+        }
+    }
+
     /// Whether a field is withheld.
     pub fn is_partial(&self) -> bool {
-        matches!(self, Self::Partial(_))
+        matches!(self, Self::Partial(partial) if partial.withheld() > 0)
     }
 }
 
@@ -230,7 +248,8 @@ impl WholeContent {
     }
 }
 
-/// Some fields of a fact. Disclosed names ascend strictly, so none is repeated.
+/// Some fields of a fact, with a salt each: there is at least one field, disclosed or not. All of them may be disclosed
+/// by who has merged what several others showed. Disclosed names ascend strictly, so none is repeated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartialContent {
     leaves: Vec<Leaf>,
@@ -281,6 +300,24 @@ impl PartialContent {
         }
     }
 
+    fn merge(&self, other: &Self) -> Self {
+        let leaves = std::iter::zip(&self.leaves, &other.leaves);
+        let shown = leaves.map(|(one, other)| match one {
+            Leaf::Disclosed { .. } => one.clone(),
+            Leaf::Withheld(_) => other.clone(),
+        });
+        Self {
+            leaves: shown.collect(),
+        }
+    }
+
+    /// Which fields are disclosed.
+    pub fn mask(&self) -> FieldMask {
+        let disclosed = |leaf: &Leaf| u128::from(matches!(leaf, Leaf::Disclosed { .. }));
+        let leaves = self.leaves.iter().enumerate();
+        FieldMask::new(leaves.fold(0, |bits, (field, leaf)| bits | disclosed(leaf) << field))
+    }
+
     /// How many fields are withheld.
     pub fn withheld(&self) -> usize {
         self.leaves
@@ -325,12 +362,11 @@ impl PartialContent {
                 }
             });
         }
-        let partial = Self { leaves };
-        if partial.withheld() == 0 {
-            let rule = "content with all fields disclosed is whole";
+        if leaves.is_empty() {
+            let rule = "content without fields is whole";
             return Err(DecodeError::NotCanonical { at: start, rule });
         }
-        Ok(partial)
+        Ok(Self { leaves })
     }
 }
 
@@ -403,7 +439,7 @@ mod tests {
     fn every_redaction_keeps_the_root_and_hides_what_it_withholds() {
         let secret = Value::String("a withheld value of sixteen bytes and more".into());
         let content = whole(&[("a", Value::Int(1)), ("b", secret), ("c", Value::Null)]);
-        for mask in 0..7u8 {
+        for mask in 0..8u8 {
             let disclose = |name: &str| mask & (1 << (name.as_bytes()[0] - b'a')) != 0;
             let partial = content.redact(disclose);
             assert_eq!(partial.root(), content.root());
@@ -418,6 +454,28 @@ mod tests {
                 !encoded.windows(16).any(|w| w == [7; 16]),
                 "the seed stays behind"
             );
+        }
+    }
+
+    #[test]
+    fn merged_parts_show_what_either_shows() {
+        let content = whole(&[
+            ("a", Value::Int(1)),
+            ("b", Value::Null),
+            ("c", Value::Int(3)),
+        ]);
+        let part = |mask: u8| {
+            let disclose = |name: &str| mask & (1 << (name.as_bytes()[0] - b'a')) != 0;
+            Content::Partial(content.redact(disclose))
+        };
+        for (one, other) in (0..64).map(|pair| (pair / 8, pair % 8)) {
+            let merged = part(one).merge(&part(other));
+            assert_eq!(merged, part(one | other));
+            assert_eq!(merged.mask().bits(), u128::from(one | other));
+            assert_eq!(merged.root(), content.root());
+            let whole = Content::Whole(content.clone());
+            assert_eq!(part(one).merge(&whole), whole);
+            assert_eq!(whole.merge(&part(one)), whole);
         }
     }
 
@@ -458,12 +516,9 @@ mod tests {
             matches!(error, Err(DecodeError::NotCanonical { at: 70, .. })),
             "{error:?}"
         );
-        let all = [&[1][..], &field].concat();
-        let error = Decoder::exactly(&all, PartialContent::decode);
-        assert!(matches!(
-            error,
-            Err(DecodeError::NotCanonical { at: 0, .. })
-        ));
+        let rule = "content without fields is whole";
+        let error = DecodeError::NotCanonical { at: 0, rule };
+        assert_eq!(Decoder::exactly(&[0], PartialContent::decode), Err(error));
         let error = DecodeError::UnknownCode {
             at: 1,
             what: "field state",

@@ -54,6 +54,7 @@ mod id;
 mod content;
 mod core;
 mod hlc;
+mod mask;
 mod name;
 mod row;
 mod value;
@@ -98,6 +99,7 @@ pub use key::{
     EncryptionPublicKey, KEY_RECORD_VERSION, KEY_RECORDS_MAX, KEYS_MAX, KeyError, KeyLog,
     KeyRecord, REVOKED_MAX, SignedKeyRecord, SigningPublicKey, TransportPublicKey, verify_strict,
 };
+pub use mask::FieldMask;
 pub use name::{
     Aspect, CustomType, FactType, Label, NAME_BYTES_MAX, NameError, RESOURCE_NAME_BYTES_MAX,
     Resource,

@@ -14,12 +14,13 @@ use crate::core::FactCore;
 use crate::core::core_id;
 use crate::id::DomainId;
 use crate::id::FactId;
+use crate::mask::FieldMask;
 use thiserror::Error;
 
 /// The most bytes of a whole fact: its row with all content.
 pub const FACT_BYTES_MAX: usize = 60_000;
 
-/// The most bytes of any row. A partial one has a salt for each field, so it may be larger than the whole.
+/// The most bytes of any row. One of kind partial has a salt for each field, so it may be larger than the whole.
 pub const ROW_BYTES_MAX: usize = 65_000;
 
 /// Room for most rows, so that encoding one allocates once.
@@ -37,9 +38,9 @@ const RAW: u8 = 2;
     reason = "closed by the specification of version 0"
 )]
 pub enum RowState {
-    /// The core and some of the content.
+    /// The core and some of the content, with single salts; or all of it, where the seed is not known.
     Partial,
-    /// Everything.
+    /// Everything, with the seed.
     Full,
 }
 
@@ -113,6 +114,21 @@ impl TemporalFact {
         }
     }
 
+    /// The fact with what either discloses, whole if either is. `None` when the ids differ, or when no row has room for
+    /// it, which can only be where the origin committed to more than a fact may have.
+    pub fn merge(&self, other: &Self) -> Option<Self> {
+        if self.id != other.id {
+            return None;
+        }
+        // The id covers the root, so the contents are parts of one.
+        let merged = Self {
+            id: self.id,
+            core: self.core.clone(),
+            content: self.content.merge(&other.content),
+        };
+        (merged.to_row().len() <= ROW_BYTES_MAX).then_some(merged)
+    }
+
     /// Its row.
     pub fn to_row(&self) -> Vec<u8> {
         let mut to = Encoder::with_capacity(ROW_BYTES_USUAL);
@@ -138,6 +154,8 @@ impl TemporalFact {
 pub struct Row {
     id: FactId,
     core: RowCore,
+    // Of a row with withheld fields, which ones are disclosed.
+    mask: Option<FieldMask>,
     bytes: Vec<u8>,
 }
 
@@ -175,20 +193,30 @@ impl Row {
                 limit,
             });
         }
-        let (id, core) = Decoder::exactly(bytes, |from| Self::read(from, origin))?;
+        let mut mask = None;
+        let (id, core) = Decoder::exactly(bytes, |from| Self::read(from, origin, &mut mask))?;
         Ok(Self {
             id,
             core,
+            mask,
             bytes: bytes.to_vec(),
         })
     }
 
-    fn read(from: &mut Decoder<'_>, origin: DomainId) -> Result<(FactId, RowCore), DecodeError> {
+    fn read(
+        from: &mut Decoder<'_>,
+        origin: DomainId,
+        mask: &mut Option<FieldMask>,
+    ) -> Result<(FactId, RowCore), DecodeError> {
         let known = |(id, core)| (id, RowCore::Known(Box::new(core)));
         match from.u8()? {
             WHOLE => FactCore::decode_compact(from, origin, WholeContent::skim).map(known),
             PARTIAL => {
-                let root = |from: &mut Decoder<'_>| Ok(PartialContent::decode(from)?.root());
+                let root = |from: &mut Decoder<'_>| {
+                    let content = PartialContent::decode(from)?;
+                    *mask = (content.withheld() > 0).then(|| content.mask());
+                    Ok(content.root())
+                };
                 FactCore::decode_compact(from, origin, root).map(known)
             }
             RAW => Self::read_raw(from),
@@ -242,6 +270,12 @@ impl Row {
         }
     }
 
+    /// Which fields it discloses, where it withholds some. `None` when it discloses all of them, or the core is not
+    /// supported: such a row tells all there is.
+    pub fn mask(&self) -> Option<FieldMask> {
+        self.mask
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -269,10 +303,11 @@ impl Row {
 
 impl From<TemporalFact> for Row {
     fn from(fact: TemporalFact) -> Self {
-        let bytes = fact.to_row();
+        let (mask, bytes) = (withholding_mask(&fact.content), fact.to_row());
         Self {
             id: fact.id,
             core: RowCore::Known(Box::new(fact.core)),
+            mask,
             bytes,
         }
     }
@@ -284,9 +319,14 @@ impl From<&TemporalFact> for Row {
         Self {
             id: fact.id,
             core,
+            mask: withholding_mask(&fact.content),
             bytes: fact.to_row(),
         }
     }
+}
+
+fn withholding_mask(content: &Content) -> Option<FieldMask> {
+    content.is_partial().then(|| content.mask())
 }
 
 #[cfg(test)]
@@ -341,6 +381,25 @@ mod tests {
         assert_eq!(Row::from(&whole).state(), RowState::Full);
         assert_eq!(Row::from(&partial).state(), RowState::Partial);
         assert!(RowState::Partial < RowState::Full);
+    }
+
+    #[test]
+    fn a_row_has_a_mask_where_it_withholds() {
+        let whole = fact(20).unwrap();
+        assert_eq!(Row::from(&whole).mask(), None);
+        assert_eq!(whole.content().mask(), FieldMask::all(2));
+        for (disclosed, bits) in [("data", 0b01), ("note", 0b10), ("", 0)] {
+            let fact = whole.redact(|name| name == disclosed);
+            let mask = FieldMask::new(bits);
+            assert_eq!(fact.content().mask(), mask);
+            assert_eq!(Row::from(&fact).mask(), Some(mask));
+            let read = Row::from_bytes(&fact.to_row(), ORIGIN).unwrap();
+            assert_eq!(read.mask(), Some(mask));
+            assert_eq!(Row::from(fact), read);
+        }
+        let mut newer = whole.core().to_bytes();
+        newer[0] = 9;
+        assert_eq!(Row::unsupported(&newer, b"").unwrap().mask(), None);
     }
 
     #[test]
@@ -417,6 +476,47 @@ mod tests {
             let row = largest.redact(|name| name >= disclosed).to_row();
             assert!(Row::from_bytes(&row, ORIGIN).is_ok(), "{}", row.len());
         }
+        let (one, rest) = (
+            largest.redact(|name| name == "z"),
+            largest.redact(|name| name != "z"),
+        );
+        let all = one.merge(&rest).unwrap();
+        assert_eq!(Row::from_bytes(&all.to_row(), ORIGIN).unwrap().mask(), None);
+    }
+
+    #[test]
+    fn parts_merge_up_to_the_whole() {
+        let whole = fact(20).unwrap();
+        let [data, note] = ["data", "note"].map(|field| whole.redact(|name| name == field));
+        let all = data.merge(&note).unwrap();
+        assert_eq!(note.merge(&data).as_ref(), Some(&all));
+        let row = Row::from_bytes(&all.to_row(), ORIGIN).unwrap();
+        assert_eq!((row.id(), row.mask()), (whole.id(), None));
+        assert_eq!(row.state(), RowState::Partial, "nobody here knows the seed");
+        assert_eq!(row.fact().as_ref(), Some(&all));
+        assert!(!all.content().is_partial());
+        assert_eq!(all.redact(|name| name == "note"), note);
+        assert_eq!(all.merge(&whole).as_ref(), Some(&whole));
+        assert_eq!(whole.merge(&data).as_ref(), Some(&whole));
+        assert_eq!(data.merge(&fact(21).unwrap()), None);
+    }
+
+    #[test]
+    fn parts_of_what_is_too_large_for_a_row_do_not_merge() {
+        // Its origin never had such a fact: each part has room, together they have none.
+        let fields = ["a", "b", "c"].map(|name| (name.to_owned(), Value::Bytes(vec![0; 30_000])));
+        let content = WholeContent::new(Seed::new([5; 16]), fields.into()).unwrap();
+        let mut core = fact(0).unwrap().core().clone();
+        core.content_root = content.root();
+        let part = |withheld: &str| TemporalFact {
+            id: core.id(),
+            core: core.clone(),
+            content: Content::Partial(content.redact(|name| name != withheld)),
+        };
+        let (one, other) = (part("a"), part("b"));
+        assert!(Row::from_bytes(&one.to_row(), ORIGIN).is_ok());
+        assert_eq!(one.merge(&one).as_ref(), Some(&one));
+        assert_eq!(one.merge(&other), None);
     }
 
     #[test]

@@ -234,7 +234,7 @@ fn fields() -> impl Strategy<Value = BTreeMap<String, Value>> {
     prop::collection::btree_map(name(), value(), 0..4)
 }
 
-/// Facts whole and redacted, and facts of newer types.
+/// Facts whole, redacted and merged again, and facts of newer types.
 fn row() -> impl Strategy<Value = Row> {
     let disclosed = prop::collection::vec(any::<bool>(), 4);
     (core(), fields(), any::<[u8; 16]>(), disclosed, 0..8u8).prop_map(
@@ -250,10 +250,14 @@ fn row() -> impl Strategy<Value = Row> {
                 .collect();
             let content = WholeContent::new(Seed::new(seed), fields).unwrap();
             let fact = TemporalFact::new(core, content).unwrap();
-            if kind < 4 {
-                Row::from(&fact)
-            } else {
-                Row::from(&fact.redact(|name| shown.contains(name)))
+            let part = fact.redact(|name| shown.contains(name));
+            match kind {
+                0..4 => Row::from(&fact),
+                4..6 => Row::from(&part),
+                _ => {
+                    let rest = fact.redact(|name| !shown.contains(name));
+                    Row::from(part.merge(&rest).unwrap())
+                }
             }
         },
     )

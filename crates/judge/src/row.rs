@@ -162,12 +162,13 @@ pub(crate) fn whole_root(reader: &mut Reader<'_>) -> Result<[u8; 32], DecodeErro
 
 pub(crate) fn partial_root(reader: &mut Reader<'_>) -> Result<[u8; 32], DecodeError> {
     let count = reader.uint_at_most(FIELDS_MAX)?;
+    if count == 0 {
+        return Err(DecodeError::NotCanonical);
+    }
     let mut leaves = uint_bytes(count);
     let mut before = None;
-    let mut withheld = 0;
     for _ in 0..count {
         if reader.code(1)? == 0 {
-            withheld += 1;
             leaves.extend(reader.array::<32>()?);
             continue;
         }
@@ -176,9 +177,6 @@ pub(crate) fn partial_root(reader: &mut Reader<'_>) -> Result<[u8; 32], DecodeEr
         ascends(&mut before, reader.string_at_most(NAME_BYTES_MAX)?)?;
         value(reader, 0)?;
         leaves.extend(leaf(&salt, reader.since(start)));
-    }
-    if withheld == 0 {
-        return Err(DecodeError::NotCanonical);
     }
     Ok(tagged_hash("causality/0/content", &[&leaves]))
 }

@@ -3,7 +3,10 @@
 use causality_envelope::DomainKeys;
 use causality_fact::DomainId;
 use causality_store::FactStore;
-use causality_sync::Grants;
+use causality_strategy::Flow;
+use causality_strategy::Party;
+use causality_strategy::SyncPolicies;
+use causality_sync::PeerPolicies;
 use causality_transport::CrossDomainTransport;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +28,10 @@ pub struct NodeConfig {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// Who is known, and what each may have and give.
+    /// Who is known, and which compartments each may have and give as a whole.
     pub peers: Vec<PeerConfig>,
+    /// What else each may have and give.
+    pub policies: SyncPolicies,
     /// Deadlines and bounds.
     pub limits: Limits,
 }
@@ -41,18 +46,26 @@ pub struct PeerConfig {
     pub name: String,
     /// Where it listens, as `host:port`; none for a peer that only calls.
     pub addresses: Vec<String>,
-    /// Compartments whose logs it may have.
+    /// Compartments of which it may have everything.
     pub send: Vec<String>,
-    /// Compartments whose logs are taken from it.
+    /// Compartments of which everything is taken from it.
     pub receive: Vec<String>,
 }
 
 impl PeerConfig {
-    pub(crate) fn grants(&self) -> Grants {
-        Grants {
-            send: self.send.iter().cloned().collect(),
-            receive: self.receive.iter().cloned().collect(),
+    /// What the rules of the domain `own` say about this peer: those of its policies, and what is granted here.
+    pub fn policies(&self, policies: &SyncPolicies, own: DomainId) -> PeerPolicies {
+        let mut policies = policies.clone();
+        let name = format!("address book: {}", self.name);
+        for (flow, compartments) in [(Flow::Out, &self.send), (Flow::In, &self.receive)] {
+            let compartments = compartments.iter().map(String::as_str);
+            policies.grant(flow, &name, self.domain, compartments);
         }
+        let party = Party {
+            domain: self.domain,
+            name: Some(&self.name),
+        };
+        PeerPolicies::new(&policies, own, &party)
     }
 }
 

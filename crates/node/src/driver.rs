@@ -19,11 +19,11 @@ use causality_sync::Connected;
 use causality_sync::Draft;
 use causality_sync::Engine;
 use causality_sync::Event;
-use causality_sync::Grants;
 use causality_sync::Input;
 use causality_sync::Load;
 use causality_sync::Loaded;
 use causality_sync::Output;
+use causality_sync::PeerPolicies;
 use causality_sync::RequestId;
 use causality_sync::Restored;
 use causality_sync::RoundReport;
@@ -80,9 +80,9 @@ pub(crate) enum Command {
         connection: Arc<dyn Connection>,
         taken: oneshot::Sender<bool>,
     },
-    Grants {
+    Policies {
         peer: DomainId,
-        grants: Grants,
+        policies: Box<PeerPolicies>,
     },
     StartRound {
         session: SessionId,
@@ -209,7 +209,7 @@ pub(crate) struct Driver {
     /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
     /// hear nor do anything; whoever looks at it still may.
     failed: Option<StoreError>,
-    grants: BTreeMap<DomainId, Grants>,
+    policies: BTreeMap<DomainId, PeerPolicies>,
     sessions: Sessions,
     sessions_max: usize,
     appends: BTreeMap<RequestId, Answer<Vec<Appended>, AppendFailure>>,
@@ -244,7 +244,7 @@ impl Driver {
             watchers,
             engine,
             failed: None,
-            grants: BTreeMap::new(),
+            policies: BTreeMap::new(),
             sessions: Sessions::default(),
             sessions_max,
             appends: BTreeMap::new(),
@@ -334,9 +334,9 @@ impl Driver {
                 let is_taken = self.connected(connected, streams, connection);
                 let _ = taken.send(is_taken);
             }
-            Command::Grants { peer, grants } => {
-                self.grants.insert(peer, grants.clone());
-                self.handle(Input::Grants { peer, grants });
+            Command::Policies { peer, policies } => {
+                self.policies.insert(peer, (*policies).clone());
+                self.handle(Input::Policies { peer, policies });
             }
             Command::StartRound { session, answer } => self.start_round(session, answer),
             Command::EndSession { session } => self.handle(Input::EndSession { session }),
@@ -636,8 +636,9 @@ impl Driver {
                 let unnoted = std::mem::replace(&mut self.engine, engine).unnoted();
                 self.failed = None;
                 self.handle(Input::GiveUp(unnoted));
-                for (peer, grants) in self.grants.clone() {
-                    self.handle(Input::Grants { peer, grants });
+                for (peer, policies) in self.policies.clone() {
+                    let policies = Box::new(policies);
+                    self.handle(Input::Policies { peer, policies });
                 }
             }
             Err(error) => tracing::error!(%error, "the store cannot be read"),

@@ -12,6 +12,7 @@
 //! use causality_envelope::DomainKeys;
 //! use causality_node::{Draft, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
 //! use causality_store::MemoryStore;
+//! use causality_strategy::SyncPolicies;
 //! use std::sync::Arc;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -24,6 +25,7 @@
 //!     clock: Arc::new(SystemClock),
 //!     entropy: Arc::new(SystemEntropy),
 //!     peers: Vec::new(),
+//!     policies: SyncPolicies::default(),
 //!     limits: Limits::STANDARD,
 //! })
 //! .await?;

@@ -2,9 +2,12 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::DomainId;
+use causality_strategy::Party;
+use causality_strategy::SyncPolicies;
 use causality_sync::Connected;
 use causality_sync::Direction;
 use causality_sync::Input;
+use causality_sync::PeerPolicies;
 use causality_sync::SessionId;
 use causality_sync::Side;
 use causality_transport::Connection;
@@ -44,8 +47,8 @@ pub struct CrossDomainMessenger {
     entropy: Arc<dyn Entropy>,
     limits: Limits,
     peers: watch::Sender<BTreeMap<DomainId, PeerConfig>>,
-    /// Held while the peers are replaced.
-    replacing: Mutex<()>,
+    /// What peers may have and give beside what is granted in `peers`; held while either is replaced.
+    policies: Mutex<SyncPolicies>,
     commands: mpsc::Sender<Command>,
     inputs: mpsc::Sender<Input>,
     next_session: AtomicU64,
@@ -71,7 +74,7 @@ impl CrossDomainMessenger {
             entropy: Arc::clone(&config.entropy),
             limits: config.limits,
             peers: watch::Sender::default(),
-            replacing: Mutex::default(),
+            policies: Mutex::default(),
             commands,
             inputs,
             next_session: AtomicU64::new(0),
@@ -239,41 +242,58 @@ impl CrossDomainMessenger {
         self.peers.borrow().get(&domain).cloned()
     }
 
-    /// Replaces who is known; sessions with those who are not any more end. Goes on to its end also when the caller does not
-    /// wait for it: who is forgotten by half is served on, and cannot be removed any more.
-    pub(crate) async fn set_peers(
+    /// Replaces who is known, and what they may have and give; `None` leaves either as it is. Sessions with those who are
+    /// not known any more end. Goes on to its end also when the caller does not wait for it: who is forgotten by half is
+    /// served on, and cannot be removed any more.
+    pub(crate) async fn replace(
         self: &Arc<Self>,
-        peers: Vec<PeerConfig>,
+        peers: Option<Vec<PeerConfig>>,
+        policies: Option<SyncPolicies>,
     ) -> Result<(), NodeError> {
         let messenger = Arc::clone(self);
-        let replaced = tokio::spawn(async move { messenger.replace_peers(peers).await });
+        let replaced = tokio::spawn(async move { messenger.replace_now(peers, policies).await });
         replaced.await.unwrap_or(Err(NodeError::Stopped))
     }
 
-    async fn replace_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
-        let _turn = self.replacing.lock().await;
-        let new: BTreeMap<_, _> = peers.into_iter().map(|peer| (peer.domain, peer)).collect();
-        let old = self.peers.send_replace(new.clone());
-        let stopped = |_| NodeError::Stopped;
-        for (peer, config) in &new {
-            let command = Command::Grants {
-                peer: *peer,
-                grants: config.grants(),
-            };
-            self.commands.send(command).await.map_err(stopped)?;
+    async fn replace_now(
+        &self,
+        peers: Option<Vec<PeerConfig>>,
+        policies: Option<SyncPolicies>,
+    ) -> Result<(), NodeError> {
+        let mut held = self.policies.lock().await;
+        if let Some(policies) = policies {
+            *held = policies;
         }
-        for peer in old.into_keys().filter(|peer| !new.contains_key(peer)) {
-            let grants = causality_sync::Grants::default();
-            self.commands
-                .send(Command::Grants { peer, grants })
-                .await
-                .map_err(stopped)?;
-            self.commands
-                .send(Command::EndPeer { peer })
-                .await
-                .map_err(stopped)?;
+        let mut old = self.peers.borrow().clone();
+        let new = match peers {
+            Some(peers) => peers.into_iter().map(|peer| (peer.domain, peer)).collect(),
+            None => old.clone(),
+        };
+        self.peers.send_replace(new.clone());
+        old.retain(|peer, _| !new.contains_key(peer));
+        let own = self.keys.domain();
+        for (peer, config) in &new {
+            let policies = config.policies(&held, own);
+            self.send_policies(*peer, policies).await?;
+        }
+        for peer in old.into_keys() {
+            let party = Party {
+                domain: peer,
+                name: None,
+            };
+            let none = PeerPolicies::new(&SyncPolicies::default(), own, &party);
+            self.send_policies(peer, none).await?;
+            let end = self.commands.send(Command::EndPeer { peer });
+            end.await.map_err(|_| NodeError::Stopped)?;
         }
         Ok(())
+    }
+
+    async fn send_policies(&self, peer: DomainId, policies: PeerPolicies) -> Result<(), NodeError> {
+        let policies = Box::new(policies);
+        let command = Command::Policies { peer, policies };
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| NodeError::Stopped)
     }
 
     pub(crate) async fn close(&self) {

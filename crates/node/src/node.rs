@@ -2,6 +2,7 @@
 
 use causality_fact::DomainId;
 use causality_fact::LogId;
+use causality_strategy::SyncPolicies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::broadcast;
@@ -70,6 +71,7 @@ impl Node {
             clock,
             entropy,
             peers,
+            policies,
             limits,
             ..
         } = config;
@@ -81,7 +83,7 @@ impl Node {
         let driver = Driver::start(store, keys, clock, entropy, events, sessions_max).await?;
         tokio::spawn(driver.run(commands_in, inputs_in));
         let messenger = Arc::new(messenger);
-        messenger.set_peers(peers).await?;
+        messenger.replace(Some(peers), Some(policies)).await?;
         let synchronizer = FactSynchronizer::new(Arc::clone(&messenger), commands.clone(), limits);
         Ok(Self {
             domain,
@@ -126,7 +128,17 @@ impl Node {
     ///
     /// [`NodeError::Stopped`] after the end.
     pub async fn set_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
-        self.messenger.set_peers(peers).await
+        self.messenger.replace(Some(peers), None).await
+    }
+
+    /// Replaces what peers may have and give beside the grants of [`PeerConfig`]. Counts at once for what is sent and
+    /// received from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn set_policies(&self, policies: SyncPolicies) -> Result<(), NodeError> {
+        self.messenger.replace(None, Some(policies)).await
     }
 
     /// The node at a glance.

@@ -11,6 +11,7 @@ use causality_judge::history::Extent;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::{RedbConfig, RedbStore, StoreError, inline};
+use causality_strategy::SyncPolicies;
 use rand_chacha::rand_core::Rng as _;
 use tokio::task::JoinSet;
 
@@ -169,6 +170,7 @@ impl Machine {
             clock: Arc::clone(&self.clock) as Arc<_>,
             entropy,
             peers,
+            policies: SyncPolicies::default(),
             limits: LIMITS,
         })
         .await?;

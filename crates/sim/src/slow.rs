@@ -84,6 +84,16 @@ impl<S: FactReader> FactReader for SlowStore<S> {
         self.store.scan(log, range, bytes_max).await
     }
 
+    async fn at(
+        &self,
+        log: &LogId,
+        positions: &[u64],
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        self.wait().await;
+        self.store.at(log, positions, bytes_max).await
+    }
+
     async fn leaves(
         &self,
         log: &LogId,

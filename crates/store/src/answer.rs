@@ -1,6 +1,6 @@
 //! What comes out of a store.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use causality_fact::{
     DomainId, Entry, FactId, LogId, PositionSet, Row, RowState, Subtree, TreeHash, leaf_hash,
@@ -138,6 +138,49 @@ impl StoredEntry {
                 hash: *hash,
             }),
         }
+    }
+}
+
+/// Entries of an answer that ends once its rows have so many bytes, but not before one entry.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    entries: Vec<StoredEntry>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Entries {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            entries: Vec::new(),
+            bytes: 0,
+            bytes_max: bytes_max.min(ANSWER_BYTES_MAX),
+        }
+    }
+
+    /// Takes the next entry in; breaks, without it, when the answer ends.
+    pub(crate) fn take(&mut self, entry: StoredEntry) -> ControlFlow<()> {
+        if let StoredBody::Row { bytes, .. } = &entry.body {
+            self.bytes = self.bytes.saturating_add(bytes.len());
+        }
+        if !self.entries.is_empty() && self.bytes > self.bytes_max {
+            return ControlFlow::Break(());
+        }
+        self.entries.push(entry);
+        ControlFlow::Continue(())
+    }
+
+    pub(crate) fn finish(self) -> Vec<StoredEntry> {
+        self.entries
+    }
+}
+
+/// Checks positions that are asked for: they ascend strictly, and are not too many.
+pub(crate) fn check_positions(positions: &[u64]) -> Result<(), StoreError> {
+    StoreError::check_limit("number of positions", positions.len(), ANSWER_ENTRIES_MAX)?;
+    match positions.windows(2).find(|pair| pair[0] >= pair[1]) {
+        Some(pair) => Err(StoreError::NotAscending { position: pair[1] }),
+        None => Ok(()),
     }
 }
 

@@ -11,7 +11,9 @@ use causality_fact::{
     Row, Subtree, TreeHash, ValidTime, leaf_hash,
 };
 
-use crate::answer::{Change, HeldLog, Place, SideRange, StoredBody, StoredEntry};
+use crate::answer::{
+    ANSWER_ENTRIES_MAX, Change, HeldLog, Place, SideRange, StoredBody, StoredEntry,
+};
 use crate::batch::{
     BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch, Mark, NewEntry, SIDE_KEY_BYTES_MAX,
     SIDE_VALUE_BYTES_MAX, SideKey, SideTable, SideWrite,
@@ -21,7 +23,7 @@ use crate::joint::FactStore;
 
 mod sample;
 
-pub use sample::{batch, fact, full, log, partial, sized_fact, subtree, withheld};
+pub use sample::{all_fields, batch, fact, full, log, partial, sized_fact, subtree, withheld};
 use sample::{new_entry, row};
 
 async fn commit(
@@ -144,6 +146,35 @@ pub async fn positions_are_upgraded_and_never_downgraded(store: &dyn FactStore) 
         .collect();
     let upgraded = Change::Upgraded;
     assert_eq!(changes, [Change::Added, upgraded, upgraded, upgraded]);
+}
+
+/// A row that shows all fields, but without the seed, stands between one that withholds some and the whole.
+pub async fn all_fields_without_the_seed_are_more_than_some_and_less_than_whole(
+    store: &dyn FactStore,
+) {
+    let log = log(1, 1);
+    let steps = [
+        (partial(log, 0, "a"), [1, 0, 0]),
+        (all_fields(log, 0), [0, 1, 0]),
+        (partial(log, 0, "ab"), [0, 0, 1]),
+        (all_fields(log, 0), [0, 0, 1]),
+        (full(log, 0), [0, 1, 0]),
+        (all_fields(log, 0), [0, 0, 1]),
+    ];
+    for (entry, expected) in steps {
+        assert_eq!(commit(store, [entry]).await, Ok(expected));
+    }
+    let entries = [
+        partial(log, 1, "ab"),
+        all_fields(log, 1),
+        partial(log, 1, "c"),
+    ];
+    assert_eq!(commit(store, entries).await, Ok([1, 0, 2]));
+    let held = held(store, &log).await;
+    assert_eq!((held.full, held.partial), (set(&[(0, 1)]), set(&[(1, 2)])));
+    let found = store.get(&[fact(&log, 1).id()]).await.unwrap();
+    let row = &found[0].as_ref().unwrap().row;
+    assert_eq!(Entry::Row(row.clone()), all_fields(log, 1).entry);
 }
 
 /// A withheld subtree gives way to entries that cover it exactly.
@@ -327,6 +358,66 @@ pub async fn a_scan_has_no_gaps_and_is_bounded(store: &dyn FactStore) {
     assert_eq!(scan(5..5, usize::MAX).await, []);
     let unknown = store.scan(&sample::log(9, 9), 0..9, 9).await;
     assert_eq!(unknown, Ok(vec![]));
+}
+
+/// Entries are read at scattered positions, each once, up to a bound.
+pub async fn entries_are_read_at_scattered_positions(store: &dyn FactStore) {
+    let log = log(1, 1);
+    let entries = (2..6)
+        .chain([9])
+        .map(|n| full(log, n))
+        .chain([subtree(log, 12, 2), partial(log, 16, "a")])
+        .chain((20..24).map(|n| withheld(log, n)))
+        .chain([row(log, 30, &sized_fact(&log, 30, 50_000))])
+        .chain([row(log, 31, &sized_fact(&log, 31, 50_000))]);
+    let entries: Vec<NewEntry> = entries.collect();
+    commit(store, entries.clone()).await.unwrap();
+    let at = async |positions: &[u64], bytes_max| {
+        let found = store.at(&log, positions, bytes_max).await.unwrap();
+        let found = found.into_iter().map(|found| {
+            let new = entries.iter().find(|new| new.position == found.position);
+            let entry = found.entry(log.origin).unwrap();
+            assert_eq!(Some(&entry), new.map(|new| &new.entry));
+            found.position
+        });
+        found.collect::<Vec<_>>()
+    };
+    let all: Vec<u64> = (0..40).collect();
+    let held = [2, 3, 4, 5, 9, 12, 16, 20, 21, 22, 23, 30, 31];
+    assert_eq!(at(&all, usize::MAX).await, held);
+    assert_eq!(at(&[3, 5, 9, 22], usize::MAX).await, [3, 5, 9, 22]);
+    assert_eq!(at(&[13, 15, 21, 31], usize::MAX).await, [12, 21, 31]);
+    let nothing = [0, 1, 6, 8, 10, 11, 17, 24, 32, LOG_SIZE_MAX, u64::MAX];
+    assert_eq!(at(&nothing, usize::MAX).await, [0; 0]);
+    assert_eq!(at(&[], usize::MAX).await, [0; 0]);
+
+    assert_eq!(at(&[4, 5, 9], 0).await, [4]);
+    assert_eq!(at(&[14, 20, 21, 31], 0).await, [12, 20, 21]);
+    let two = fact(&log, 2).to_row().len() * 2;
+    assert_eq!(at(&[2, 5, 9, 21], two).await, [2, 5]);
+    assert_eq!(at(&[2, 5, 9, 21], two - 1).await, [2]);
+    assert_eq!(at(&[30, 31], 60_000).await, [30]);
+
+    let unknown = store.at(&sample::log(9, 9), &[0, 1], 9).await;
+    assert_eq!(unknown, Ok(vec![]));
+    for positions in [[5, 5], [5, 4]] {
+        let position = positions[1];
+        let result = store.at(&log, &positions, 9).await;
+        assert_eq!(result, Err(StoreError::NotAscending { position }));
+    }
+    let most = ANSWER_ENTRIES_MAX as u64;
+    let positions: Vec<u64> = (30..=30 + most).collect();
+    assert_eq!(at(&positions[1..], usize::MAX).await, [31]);
+    let result = store.at(&log, &positions, 9).await;
+    let (actual, limit) = (most + 1, most);
+    assert_eq!(
+        result,
+        Err(StoreError::TooLarge {
+            what: "number of positions",
+            actual,
+            limit
+        })
+    );
 }
 
 /// Leaves are those of the tree of the log.
@@ -686,7 +777,9 @@ macro_rules! conformance_tests {
             a_scan_has_no_gaps_and_is_bounded
             a_withheld_subtree_is_split_by_an_exact_cover
             added_facts_are_found_in_every_way
+            all_fields_without_the_seed_are_more_than_some_and_less_than_whole
             another_fact_at_a_held_position_refuses_the_batch
+            entries_are_read_at_scattered_positions
             entries_that_cannot_be_are_refused
             entries_that_overlap_what_is_held_are_refused
             leaves_give_the_hashes_of_the_tree

@@ -47,6 +47,12 @@ pub enum StoreError {
         /// The position of the row.
         position: u64,
     },
+    /// Positions to read do not ascend: one is not above the one before it.
+    #[error("position {position} is not above the one before it")]
+    NotAscending {
+        /// The second of the two.
+        position: u64,
+    },
     /// Something is above its limit. Nothing was written.
     #[error("{what} is {actual}, the limit is {limit}")]
     TooLarge {

@@ -49,6 +49,21 @@ pub trait FactReader: Debug + Send + Sync {
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StoreError>;
 
+    /// The entries at positions of a log, which ascend strictly and are at most [`crate::ANSWER_ENTRIES_MAX`], in their
+    /// order. Positions of which nothing is held are left out; a withheld subtree comes once, however many of them it has.
+    /// Ends once the rows have `bytes_max` bytes (at most [`crate::ANSWER_BYTES_MAX`]), but not before one entry: go on
+    /// with the positions behind the last entry until the answer is empty.
+    ///
+    /// # Errors
+    ///
+    /// `NotAscending` and `TooLarge`.
+    async fn at(
+        &self,
+        log: &LogId,
+        positions: &[u64],
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError>;
+
     /// The hashes of what [`scan`](Self::scan) would yield, at most [`crate::ANSWER_ENTRIES_MAX`]: of rows those of
     /// their leaves. Reads no row, so it is cheap.
     async fn leaves(

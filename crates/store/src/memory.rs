@@ -10,8 +10,9 @@ use causality_fact::{
 };
 
 use crate::answer::{
-    ANSWER_BYTES_MAX, ANSWER_ENTRIES_MAX, Change, HeldLog, JournalEntry, Page, Place,
-    QUERY_ROWS_MAX, QUERY_WORK_MAX, SideRange, StoredBody, StoredEntry, StoredRow, parse,
+    ANSWER_BYTES_MAX, ANSWER_ENTRIES_MAX, Change, Entries, HeldLog, JournalEntry, Page, Place,
+    QUERY_ROWS_MAX, QUERY_WORK_MAX, SideRange, StoredBody, StoredEntry, StoredRow, check_positions,
+    parse,
 };
 use crate::batch::{Batch, Committed, Mark, NewEntry, SideKey};
 use crate::error::StoreError;
@@ -89,19 +90,38 @@ impl FactReader for MemoryStore {
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StoreError> {
         let state = self.state();
-        let (mut entries, mut bytes) = (Vec::new(), 0_usize);
+        let mut entries = Entries::new(bytes_max);
         for entry in state.run(log, range) {
-            let length = match &entry.body {
-                StoredBody::Row { bytes, .. } => bytes.len(),
-                StoredBody::Withheld { .. } => 0,
-            };
-            bytes = bytes.saturating_add(length);
-            if !entries.is_empty() && bytes > bytes_max.min(ANSWER_BYTES_MAX) {
+            if entries.take(entry.clone()).is_break() {
                 break;
             }
-            entries.push(entry.clone());
         }
-        Ok(entries)
+        Ok(entries.finish())
+    }
+
+    async fn at(
+        &self,
+        log: &LogId,
+        positions: &[u64],
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        check_positions(positions)?;
+        let state = self.state();
+        let (mut entries, mut end) = (Entries::new(bytes_max), 0);
+        for position in positions {
+            let range = *position..position.saturating_add(1);
+            let Some(entry) = state.overlapping_iter(log, range).next() else {
+                continue;
+            };
+            // One that ends no later was taken for a position before.
+            if entry.range().end > end {
+                end = entry.range().end;
+                if entries.take(entry.clone()).is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(entries.finish())
     }
 
     async fn leaves(

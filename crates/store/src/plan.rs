@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use causality_fact::{
-    BLOCK_LEVEL, Content, Entry, FactQuery, LOG_SIZE_MAX, LogId, Row, RowCore, RowState, Subtree,
-    TreeHash, leaf_hash,
+    BLOCK_LEVEL, Entry, FactQuery, LOG_SIZE_MAX, LogId, Row, RowCore, RowState, Subtree, TreeHash,
+    leaf_hash,
 };
 
 use crate::answer::{StoredBody, StoredEntry, parse};
@@ -259,12 +259,11 @@ fn is_better(new: &Entry, held: &StoredEntry, log: &LogId) -> Result<bool, Store
     }
 }
 
-/// Whether a partial row shows every field that the other shows, and one more.
+/// Whether a row shows every field that the other shows, and one more.
 fn discloses_more(new: &Row, held: &Row) -> bool {
-    let (Some(new), Some(held)) = (new.fact(), held.fact()) else {
-        return false;
-    };
-    let (new, held): (&Content, &Content) = (new.content(), held.content());
-    let all = held.disclosed().all(|(name, _)| new.field(name).is_some());
-    all && new.disclosed().count() > held.disclosed().count()
+    match (new.mask(), held.mask()) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(new), Some(held)) => new != held && new.covers(held),
+    }
 }

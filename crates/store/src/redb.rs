@@ -30,7 +30,9 @@ use causality_fact::{ConflictKey, FactId, FactQuery, LogId, Subtree, TreeHash};
 use redb::StorageBackend;
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::answer::{HeldLog, JournalEntry, Page, Place, SideRange, StoredEntry, StoredRow};
+use crate::answer::{
+    HeldLog, JournalEntry, Page, Place, SideRange, StoredEntry, StoredRow, check_positions,
+};
 use crate::batch::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, Batch, Committed, Mark, NewEntry, SideKey};
 use crate::error::StoreError;
 use crate::executor::Executor;
@@ -226,6 +228,18 @@ impl FactReader for RedbStore {
     ) -> Result<Vec<StoredEntry>, StoreError> {
         let log = *log;
         self.read(move |engine| engine.scan(&log, range, bytes_max))
+            .await
+    }
+
+    async fn at(
+        &self,
+        log: &LogId,
+        positions: &[u64],
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        check_positions(positions)?;
+        let (log, positions) = (*log, positions.to_vec());
+        self.read(move |engine| engine.at(&log, &positions, bytes_max))
             .await
     }
 

@@ -11,6 +11,7 @@ mod file;
 mod volume;
 
 use causality_fact::DomainId;
+use causality_fact::DomainPattern;
 use causality_fact::FactType;
 use causality_fact::Pattern;
 use std::collections::BTreeSet;
@@ -93,7 +94,7 @@ impl SyncPolicy {
         &self.rule.name
     }
 
-    /// The line of the file in which it begins.
+    /// The line of the file in which it begins; 0 for one that is in no file.
     pub fn line(&self) -> usize {
         self.rule.line
     }
@@ -172,6 +173,35 @@ impl SyncPolicies {
     /// probably meant.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
         file::parse(text)
+    }
+
+    /// Adds a rule that grants a peer, or lets in from it, whole compartments: what an address book says beside the file.
+    /// The rule has no line. Nothing is added for no compartments.
+    pub fn grant<'a>(
+        &mut self,
+        flow: Flow,
+        name: &str,
+        peer: DomainId,
+        compartments: impl IntoIterator<Item = &'a str>,
+    ) {
+        let compartments: BTreeSet<_> = compartments.into_iter().map(Pattern::new).collect();
+        if compartments.is_empty() {
+            return;
+        }
+        let rule = Rule {
+            name: name.to_owned(),
+            line: 0,
+            peers: Domains::new([DomainPattern::Id(peer)]),
+            conditions: Conditions {
+                compartments: Some(compartments),
+                ..Conditions::default()
+            },
+        };
+        let rules = match flow {
+            Flow::In => &mut self.inward,
+            Flow::Out => &mut self.outward,
+        };
+        rules.push(Arc::new(SyncPolicy { rule, volume: None }));
     }
 
     /// The rules that grant, in the order of the file.

@@ -3,7 +3,6 @@
 use causality_fact::CompartmentId;
 use causality_store::SideWrite;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 use crate::logbook::COMPARTMENTS;
 
@@ -44,17 +43,16 @@ impl Compartments {
         self.ids.get(name).copied()
     }
 
-    /// Whether a compartment that a peer calls `told` is one of those named in `granted`: by its name here or, if that was
+    /// Whether a compartment that a peer calls `told` is one of those that `granted` names: by its name here or, if that was
     /// made from what it was told by, by that.
-    pub(crate) fn is_among(
+    pub(crate) fn is_taken(
         &self,
-        granted: &BTreeSet<String>,
+        granted: impl Fn(&str) -> bool,
         id: CompartmentId,
         told: Option<&str>,
     ) -> bool {
-        let granted = |name: &str| granted.contains(name);
         match (self.name(id), told) {
-            (None, told) => told.is_some_and(granted),
+            (None, told) => told.is_some_and(&granted),
             (Some(name), Some(told)) if names_like(id, told).any(|like| like == name) => {
                 granted(name) || granted(told)
             }
@@ -100,6 +98,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_told_name_that_is_taken_gets_a_distinguishing_end() {
@@ -149,8 +148,7 @@ mod tests {
         compartments.add(ops, "ops");
         compartments.add(other, "ops");
         compartments.add(secret, "secret");
-        let granted = BTreeSet::from(["ops".to_owned()]);
-        let among = |id, told| compartments.is_among(&granted, id, told);
+        let among = |id, told| compartments.is_taken(|name| name == "ops", id, told);
         assert!(among(ops, None) && among(ops, Some("theirs")));
         assert!(among(other, Some("ops")) && !among(other, Some("theirs")) && !among(other, None));
         assert!(among(new, Some("ops")) && !among(new, Some("theirs")) && !among(new, None));

@@ -17,10 +17,13 @@ use causality_store::Batch;
 use causality_store::Mark;
 use causality_store::StoreError;
 use causality_store::StoredEntry;
+use causality_strategy::Flow;
+use causality_strategy::Party;
+use causality_strategy::PeerPolicy;
+use causality_strategy::SyncPolicies;
 use causality_wire::GoodbyeReason;
 use causality_wire::RefusalReason;
 use causality_wire::SyncMessage;
-use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::draft::AppendError;
@@ -77,14 +80,25 @@ pub enum Direction {
     Push,
 }
 
-/// What this domain gives to and takes from a peer: names of compartments. Nothing by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "any two sets are a policy")]
-pub struct Grants {
-    /// Compartments whose logs the peer may have.
-    pub send: BTreeSet<String>,
-    /// Compartments whose logs are taken from the peer.
-    pub receive: BTreeSet<String>,
+/// What this domain gives to and takes from a peer.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "there are two ways")]
+pub struct PeerPolicies {
+    /// What the peer may have.
+    pub outward: PeerPolicy,
+    /// What is taken from it.
+    pub inward: PeerPolicy,
+}
+
+impl PeerPolicies {
+    /// What the rules of the domain `own` say about a peer.
+    pub fn new(policies: &SyncPolicies, own: DomainId, peer: &Party<'_>) -> Self {
+        let of = |flow| policies.get_policy_for_domain(flow, own, peer);
+        Self {
+            outward: of(Flow::Out),
+            inward: of(Flow::In),
+        }
+    }
 }
 
 /// An own lane that is not written any more, and which peer showed that.
@@ -130,12 +144,12 @@ pub enum Input {
         /// At most [`crate::DRAFTS_MAX`].
         drafts: Vec<Draft>,
     },
-    /// What a peer may have and give changed.
-    Grants {
+    /// What a peer may have and give from now on; of a peer without policies nothing is sent and nothing is taken.
+    Policies {
         /// The peer.
         peer: DomainId,
         /// From now on.
-        grants: Grants,
+        policies: Box<PeerPolicies>,
     },
     /// A peer proved its identity on a connection.
     Connected(Box<Connected>),

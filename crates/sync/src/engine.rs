@@ -35,11 +35,11 @@ use crate::compartment::Compartments;
 use crate::effect::Connected;
 use crate::effect::Event;
 use crate::effect::GivenUp;
-use crate::effect::Grants;
 use crate::effect::Input;
 use crate::effect::Load;
 use crate::effect::Loaded;
 use crate::effect::Output;
+use crate::effect::PeerPolicies;
 use crate::effect::SessionId;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
@@ -77,7 +77,9 @@ pub struct Engine {
     pub(crate) marks: Recent<Mark, FactId>,
     pub(crate) open_appends: OpenAppends,
     pub(crate) random: Box<dyn CryptoRng + Send>,
-    grants: BTreeMap<DomainId, Grants>,
+    policies: BTreeMap<DomainId, Arc<PeerPolicies>>,
+    /// The time of the last input.
+    now_ms: u64,
     sessions: BTreeMap<SessionId, Session>,
     pending: BTreeMap<Ticket, Pending>,
     /// Appends in the order in which they came, with what was read for them: they are built in that order.
@@ -140,7 +142,8 @@ impl Engine {
             marks: Recent::new(MARKS_GENERATION_KEYS),
             open_appends: OpenAppends::default(),
             random,
-            grants: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            now_ms: 0,
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
             appends: VecDeque::new(),
@@ -157,6 +160,7 @@ impl Engine {
 
     /// Takes in what happened at `now_ms`, in milliseconds since 1970.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
+        self.now_ms = now_ms;
         match input {
             Input::Append {
                 request,
@@ -172,7 +176,7 @@ impl Engine {
                     result: Err(error),
                 }),
             },
-            Input::Grants { peer, grants } => self.grant(peer, grants),
+            Input::Policies { peer, policies } => self.set_policies(peer, *policies),
             Input::Connected(connected) => {
                 self.connected(*connected);
             }
@@ -303,15 +307,17 @@ impl Engine {
             .insert(id, Session::new(id, domain, keys, side, direction));
     }
 
-    fn grant(&mut self, peer: DomainId, grants: Grants) {
-        if self.grants.insert(peer, grants.clone()) == Some(grants) {
+    fn set_policies(&mut self, peer: DomainId, policies: PeerPolicies) {
+        let policies = Arc::new(policies);
+        let before = self.policies.insert(peer, Arc::clone(&policies));
+        if before == Some(policies) {
             return;
         }
         let of_peer =
             |(id, session): (&SessionId, &Session)| (session.peer() == peer).then_some(*id);
         let ids: Vec<_> = self.sessions.iter().filter_map(of_peer).collect();
         for id in ids {
-            self.with_session(id, |session, engine| session.grants_changed(engine));
+            self.with_session(id, |session, engine| session.policies_changed(engine));
         }
     }
 
@@ -433,16 +439,15 @@ impl Engine {
         let Some(name) = self.compartments.name(log.compartment) else {
             return false;
         };
-        self.grants
-            .get(&peer)
-            .is_some_and(|grants| grants.send.contains(name))
+        let policies = self.policies.get(&peer);
+        policies.is_some_and(|policies| policies.outward.shares_compartment(name, self.now_ms))
     }
 
     /// Whether a log is taken from a peer that calls its compartment `told`.
     pub(crate) fn may_receive(&self, peer: DomainId, log: &LogId, told: Option<&str>) -> bool {
-        self.grants.get(&peer).is_some_and(|grants| {
-            self.compartments
-                .is_among(&grants.receive, log.compartment, told)
+        self.policies.get(&peer).is_some_and(|policies| {
+            let is_taken = |name: &str| policies.inward.shares_compartment(name, self.now_ms);
+            self.compartments.is_taken(is_taken, log.compartment, told)
         })
     }
 

@@ -5,7 +5,7 @@
 //! the driver performs, so that everything can be run, step by step, without a network, a disk or a clock.
 //!
 //! What this crate deliberately does not do: no sockets, files, threads, async, clocks or global randomness; it decides
-//! nothing about who may have what beyond the [`Grants`] that it is given. The driver is `causality-node`.
+//! nothing about who may have what beyond the [`PeerPolicies`] that it is given. The driver is `causality-node`.
 //!
 //! ```
 //! use causality_envelope::DomainKeys;
@@ -45,8 +45,8 @@ pub use draft::{
     ReadContext, Reference, Supersedes,
 };
 pub use effect::{
-    Connected, Direction, Event, FEEDS, GivenUp, Grants, Input, Load, Loaded, LogError, Output,
-    RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
+    Connected, Direction, Event, FEEDS, GivenUp, Input, Load, Loaded, LogError, Output,
+    PeerPolicies, RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{

@@ -140,7 +140,7 @@ impl Session {
     }
 
     /// What the peer may have and give changed.
-    pub(crate) fn grants_changed(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+    pub(crate) fn policies_changed(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
         self.rounds.is_wanted = true;
         self.settle_all(engine)?;
         self.open_wanted_round(engine)

@@ -19,6 +19,7 @@ use causality_quic::Randomness;
 use causality_quic::TransportSecret;
 use causality_store::FactStore;
 use causality_store::MemoryStore;
+use causality_strategy::SyncPolicies;
 use causality_transport::CrossDomainTransport;
 use causality_transport::MemoryNetwork;
 use causality_transport::TransportKey;
@@ -110,6 +111,7 @@ impl Domain {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Seeded(AtomicU64::new(self.seed))),
             peers,
+            policies: SyncPolicies::default(),
             limits: Limits::STANDARD,
         })
         .await

@@ -80,6 +80,17 @@ pub fn partial(log: LogId, number: u64, fields: &str) -> NewEntry {
     )
 }
 
+/// The row of [`fact`] with all fields and without the seed, as it is merged from parts.
+///
+/// # Panics
+///
+/// Never: parts of one fact merge.
+pub fn all_fields(log: LogId, number: u64) -> NewEntry {
+    let fact = fact(&log, number);
+    let [a, rest] = [true, false].map(|a| fact.redact(|name| (name == "a") == a));
+    row(log, number, &a.merge(&rest).unwrap())
+}
+
 /// The leaf of [`fact`] only.
 pub fn withheld(log: LogId, number: u64) -> NewEntry {
     subtree(log, number, 0)

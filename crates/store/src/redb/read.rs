@@ -17,8 +17,8 @@ use super::tables::{
     place_in, place_key, place_of,
 };
 use crate::answer::{
-    ANSWER_BYTES_MAX, ANSWER_ENTRIES_MAX, HeldLog, JournalEntry, Page, Place, QUERY_ROWS_MAX,
-    QUERY_WORK_MAX, SideRange, StoredEntry, StoredRow, parse,
+    ANSWER_BYTES_MAX, ANSWER_ENTRIES_MAX, Entries, HeldLog, JournalEntry, Page, Place,
+    QUERY_ROWS_MAX, QUERY_WORK_MAX, SideRange, StoredEntry, StoredRow, parse,
 };
 use crate::batch::{Mark, SideKey, SideTable};
 use crate::error::StoreError;
@@ -67,18 +67,47 @@ impl Engine {
         range: Range<u64>,
         bytes_max: usize,
     ) -> Result<Vec<StoredEntry>, StoreError> {
-        let (mut entries, mut bytes) = (Vec::new(), 0_usize);
-        self.run(log, range, |slot| {
-            if let Body::Row { row, .. } = slot.body {
-                bytes = bytes.saturating_add(row.len());
+        let mut entries = Entries::new(bytes_max);
+        self.run(log, range, |slot| Ok(entries.take(slot.to_stored())))?;
+        Ok(entries.finish())
+    }
+
+    pub(super) fn at(
+        &self,
+        log: &LogId,
+        positions: &[u64],
+        bytes_max: usize,
+    ) -> Result<Vec<StoredEntry>, StoreError> {
+        let mut entries = Entries::new(bytes_max);
+        let Some(number) = self.shared().ledger.number(log) else {
+            return Ok(Vec::new());
+        };
+        let segments = self.read()?.open_table(SEGMENTS)?;
+        let (mut rest, mut last) = (positions, None);
+        while let [next, behind @ ..] = rest {
+            let segment = segment_at(&segments, number, *next)?;
+            let Some((first, segment)) = segment.filter(|(first, _)| Some(*first) != last) else {
+                // Behind the end of the last segment, or before the first one.
+                rest = behind;
+                continue;
+            };
+            last = Some(first);
+            for slot in slots(first, segment.value()) {
+                let slot = slot?;
+                let inside = rest.iter().take_while(|at| **at < slot.end()).count();
+                if inside == 0 {
+                    continue;
+                }
+                rest = &rest[inside..];
+                if entries.take(slot.to_stored()).is_break() {
+                    return Ok(entries.finish());
+                }
+                if rest.is_empty() {
+                    break;
+                }
             }
-            if !entries.is_empty() && bytes > bytes_max.min(ANSWER_BYTES_MAX) {
-                return Ok(ControlFlow::Break(()));
-            }
-            entries.push(slot.to_stored());
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(entries)
+        }
+        Ok(entries.finish())
     }
 
     pub(super) fn leaves(

@@ -126,12 +126,25 @@ impl Conditions {
         among(self.resource_types.as_ref(), resource_type)
     }
 
-    /// Whether a fact is meant, by Kleene's logic: unknown where that depends on what is withheld, or on a core that
-    /// this program cannot read.
-    pub(super) fn matches(&self, seen: &Seen<'_>) -> Truth {
+    /// Whether some fact of a compartment may be meant now.
+    pub(super) fn concerns(&self, compartment: &str, now_ms: u64) -> bool {
+        self.allows_compartment(compartment) && self.window.in_force.contains(as_moment(now_ms))
+    }
+
+    /// Whether a fact is meant now: as [`means`](Self::means) says, while the rule is in force.
+    pub(super) fn matches(&self, seen: &Seen<'_>, now_ms: u64) -> Truth {
+        if self.window.in_force.contains(as_moment(now_ms)) {
+            self.means(seen)
+        } else {
+            Truth::False
+        }
+    }
+
+    /// Whether a fact is meant while the rule is in force, by Kleene's logic: unknown where that depends on what is
+    /// withheld, or on a core that this program cannot read.
+    pub(super) fn means(&self, seen: &Seen<'_>) -> Truth {
         let (onward, label) = seen.header();
         let is_meant = self.allows_compartment(seen.compartment())
-            && self.window.in_force.contains(as_moment(seen.now_ms()))
             && among(self.labels.as_ref(), label.as_str())
             && self
                 .onward

@@ -19,7 +19,7 @@ use crate::policy::Flow;
 use crate::policy::Protection;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicy;
-use crate::policy::conditions::Conditions;
+use crate::policy::conditions::SyncWindow;
 use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
 
@@ -58,7 +58,7 @@ pub struct Share<'a> {
 }
 
 impl<'a> Share<'a> {
-    /// The rule that grants it: the first of those in the file.
+    /// The rule that grants it: the first in the file without a volume, else the first.
     pub fn policy(&self) -> &'a SyncPolicy {
         self.policy
     }
@@ -166,14 +166,13 @@ impl PeerPolicy {
     /// Whether a peer may learn that there is a log of a compartment: some rule grants facts of it now, and no security
     /// policy keeps all of it.
     pub fn shares_compartment(&self, compartment: &str, now_ms: u64) -> bool {
-        let now = as_moment(now_ms);
-        let concerns = |conditions: &Conditions| {
-            conditions.allows_compartment(compartment) && conditions.window.in_force.contains(now)
-        };
-        let grants = |policy: &Arc<SyncPolicy>| concerns(&policy.rule.conditions);
+        let grants =
+            |policy: &Arc<SyncPolicy>| policy.rule.conditions.concerns(compartment, now_ms);
         let keeps_all = |policy: &Arc<SecurityPolicy>| {
             let conditions = &policy.rule.conditions;
-            policy.refuses && conditions.takes_whole_compartments() && concerns(conditions)
+            policy.refuses
+                && conditions.takes_whole_compartments()
+                && conditions.concerns(compartment, now_ms)
         };
         self.sync.iter().any(grants) && !self.security.iter().any(keeps_all)
     }
@@ -183,45 +182,104 @@ impl PeerPolicy {
     /// Unknown never delivers: a rule that grants counts only if it certainly applies, and one that restricts counts
     /// unless it certainly does not.
     pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
-        let seen = Seen::new(subject, now_ms);
-        let mut undetermined = None;
-        for policy in &self.sync {
-            match policy.rule.conditions.matches(&seen) {
-                Truth::True => {
-                    return match self.restrictions(&seen) {
-                        Ok(restrictions) => Decision::Share(Share {
-                            policy,
-                            restrictions,
-                        }),
-                        Err(refusal) => refusal,
-                    };
-                }
-                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
-                Truth::False => {}
-            }
+        let seen = Seen::new(subject);
+        let decided = self.grant(&seen, now_ms).and_then(|policy| {
+            let restrictions = self.restrictions(&seen, now_ms)?;
+            Ok(Decision::Share(Share {
+                policy,
+                restrictions,
+            }))
+        });
+        decided.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// When a fact that is not shared at `now_ms` will be, if nothing else changes than what is in force; `None` for one
+    /// that is shared, or never will be.
+    pub fn opens_at(&self, subject: &Subject<'_>, now_ms: u64) -> Option<u64> {
+        let seen = Seen::new(subject);
+        if self.keeps_onward(&seen) {
+            return None;
         }
-        let reason = undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined);
-        Decision::Refuse {
-            rule: undetermined,
-            reason,
+        // What each rule says of the fact does not change, so it is asked once; only when it says so does.
+        let sync = self.sync.iter().map(|policy| &policy.rule.conditions);
+        let grants = sync.filter(|conditions| conditions.means(&seen) == Truth::True);
+        let grants: Vec<_> = grants.map(|conditions| &conditions.window).collect();
+        let security = self.security.iter().filter(|policy| policy.refuses);
+        let security = security.map(|policy| &policy.rule.conditions);
+        let refuses = security.filter(|conditions| conditions.means(&seen) != Truth::False);
+        let refuses: Vec<_> = refuses.map(|conditions| &conditions.window).collect();
+
+        let is_shared = |ms: &u64| {
+            let is_in_force = |window: &&SyncWindow| window.in_force.contains(as_moment(*ms));
+            grants.iter().any(is_in_force) && !refuses.iter().any(is_in_force)
+        };
+        if is_shared(&now_ms) {
+            return None;
         }
+        let begin = grants.iter().filter_map(|window| window.in_force.from);
+        let end = refuses.iter().filter_map(|window| window.in_force.until);
+        let edges = begin.chain(end).filter_map(|edge| u64::try_from(edge).ok());
+        edges.filter(|edge| *edge > now_ms).filter(is_shared).min()
+    }
+
+    /// Whether every fact of a compartment is shared as it is held and counts against no volume, so that nobody need look
+    /// at them one by one; but of an origin whose facts are [passed on](Self::passes_on), those with [`Onward::None`] are
+    /// not shared.
+    ///
+    /// It is so where a rule without further conditions grants the compartment, and no security policy might apply.
+    pub fn shares_whole(&self, compartment: &str, now_ms: u64) -> bool {
+        let grants = |policy: &Arc<SyncPolicy>| {
+            let conditions = &policy.rule.conditions;
+            policy.volume.is_none()
+                && conditions.takes_whole_compartments()
+                && conditions.concerns(compartment, now_ms)
+        };
+        let restricts =
+            |policy: &Arc<SecurityPolicy>| policy.rule.conditions.concerns(compartment, now_ms);
+        self.sync.iter().any(grants) && !self.security.iter().any(restricts)
+    }
+
+    /// Whether sharing facts of an origin is passing them on: then its word about that holds, whatever the rules say.
+    pub fn passes_on(&self, origin: DomainId) -> bool {
+        self.flow == Flow::Out && ![self.own, self.peer].contains(&origin)
     }
 
     /// Whether nothing keeps a fact from being shared, should a rule grant it.
     pub fn can_share_fact(&self, subject: &Subject<'_>, now_ms: u64) -> bool {
-        self.restrictions(&Seen::new(subject, now_ms)).is_ok()
+        self.restrictions(&Seen::new(subject), now_ms).is_ok()
+    }
+
+    /// The rule that grants a fact: the first without a volume, else the first; or that none does. So a limit more takes
+    /// nothing away.
+    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<&SyncPolicy, Decision<'_>> {
+        let (mut limited, mut undetermined) = (None, None);
+        for policy in &self.sync {
+            match policy.rule.conditions.matches(seen, now_ms) {
+                Truth::True if policy.volume.is_none() => return Ok(policy),
+                Truth::True => limited = limited.or(Some(&**policy)),
+                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
+                Truth::False => {}
+            }
+        }
+        limited.ok_or(Decision::Refuse {
+            rule: undetermined,
+            reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
+        })
     }
 
     /// What restricts a fact, or that it is not shared at all.
-    fn restrictions(&self, seen: &Seen<'_>) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
+    fn restrictions(
+        &self,
+        seen: &Seen<'_>,
+        now_ms: u64,
+    ) -> Result<Vec<&SecurityPolicy>, Decision<'_>> {
         let refuse = |rule, reason| Decision::Refuse { rule, reason };
-        let is_passed_on = ![self.own, self.peer].contains(&seen.subject.origin);
-        if self.flow == Flow::Out && is_passed_on && seen.header().0 == Onward::None {
+        if self.keeps_onward(seen) {
             return Err(refuse(None, Refusal::Onward));
         }
         let mut restrictions = Vec::new();
         for policy in &self.security {
-            let reason = match policy.rule.conditions.matches(seen) {
+            let reason = match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::False => continue,
                 Truth::True => Refusal::Security,
                 Truth::Unknown => Refusal::Undetermined,
@@ -233,27 +291,23 @@ impl PeerPolicy {
         }
         Ok(restrictions)
     }
+
+    /// Whether a fact is not passed on because its origin says so.
+    fn keeps_onward(&self, seen: &Seen<'_>) -> bool {
+        self.passes_on(seen.subject.origin) && seen.header().0 == Onward::None
+    }
 }
 
 /// A fact as the conditions look at it: its content is read once, and only if one asks.
 pub(super) struct Seen<'a> {
     subject: &'a Subject<'a>,
-    now_ms: u64,
     fact: OnceCell<Option<TemporalFact>>,
 }
 
 impl<'a> Seen<'a> {
-    fn new(subject: &'a Subject<'a>, now_ms: u64) -> Self {
+    fn new(subject: &'a Subject<'a>) -> Self {
         let fact = OnceCell::new();
-        Self {
-            subject,
-            now_ms,
-            fact,
-        }
-    }
-
-    pub(super) fn now_ms(&self) -> u64 {
-        self.now_ms
+        Self { subject, fact }
     }
 
     pub(super) fn compartment(&self) -> &str {

@@ -188,6 +188,154 @@ fn the_first_rule_that_grants_is_named() {
 }
 
 #[test]
+fn a_rule_without_a_volume_counts_before_one_with() {
+    let limit = "volume = { facts = 1, bytes = 1, seconds = 1 }";
+    let named = |text: String| match decide(&policy(&text), &fact(|_| ()), 0) {
+        Decision::Share(share) => share.policy().name().to_owned(),
+        Decision::Refuse { reason, .. } => reason.to_string(),
+    };
+    let limited = rule("out", "limited", limit) + &rule("out", "too", limit);
+    assert_eq!(named(limited.clone()), "limited");
+    assert_eq!(named(limited + &rule("out", "all", "")), "all");
+}
+
+#[test]
+fn a_compartment_is_shared_whole_while_nothing_more_is_asked_of_its_facts() {
+    let until = "in_force = { until = 1970-01-01T00:00:00.005Z }";
+    let whole = |text: &str, now| policy(text).shares_whole("public", now);
+    assert!(!whole("", 0));
+    assert!(whole(&rule("out", "a", ""), 0));
+    assert!(whole(&rule("out", "a", until), 4) && !whole(&rule("out", "a", until), 5));
+    assert!(!whole(
+        &rule("out", "a", "").replace("\"public\"", "\"ops\""),
+        0
+    ));
+    for (key, condition) in [
+        ("fact_types", "[\"*\"]"),
+        ("resource_types", "[\"*\"]"),
+        ("labels", "[\"*\"]"),
+        ("onward", "[\"any\"]"),
+        ("valid", "{ from = 1970-01-01 }"),
+        ("known", "{ from = 1970-01-01 }"),
+        ("where", "'mag > 2'"),
+        ("volume", "{ facts = 1, bytes = 1, seconds = 1 }"),
+    ] {
+        let narrow = rule("out", "a", &format!("{key} = {condition}"));
+        assert!(!whole(&narrow, 0), "{key}");
+        // It takes nothing away from a rule that says no more.
+        assert!(whole(&(narrow + &rule("out", "all", "")), 0), "{key}");
+    }
+    let grant = rule("out", "all", "");
+    for effect in [
+        "refuse = true",
+        "withhold = [\"sig\"]",
+        "protection = \"session\"",
+    ] {
+        let security = |more: &str| rule("security", "s", &format!("{effect}\n{more}"));
+        assert!(!whole(&(grant.clone() + &security("")), 0), "{effect}");
+        assert!(!whole(
+            &(grant.clone() + &security("labels = [\"never\"]")),
+            0
+        ));
+        assert!(whole(&(grant.clone() + &security(until)), 5));
+        let elsewhere = security("").replace("\"public\"", "\"ops\"");
+        assert!(whole(&(grant.clone() + &elsewhere), 0));
+    }
+}
+
+#[test]
+fn a_fact_opens_when_an_embargo_ends_a_window_begins_or_both() {
+    let at = |ms: u64| format!("1970-01-01T00:00:00.{ms:03}Z");
+    let from = |ms| format!("in_force = {{ from = {} }}\n", at(ms));
+    let until = |ms| format!("in_force = {{ until = {} }}\n", at(ms));
+    let within = |one, two| format!("in_force = {{ from = {}, until = {} }}\n", at(one), at(two));
+    let grant = |name: &str, keys: String| rule("out", name, &keys);
+    let embargo = |name: &str, keys: String| rule("security", name, &(keys + "refuse = true"));
+    let opens_at = |text: &str, now| {
+        let row = &Row::from(fact(|_| ()));
+        let (origin, compartment) = (UW, "public");
+        let subject = Subject {
+            origin,
+            compartment,
+            row,
+        };
+        policy(text).opens_at(&subject, now)
+    };
+    let all = grant("all", String::new());
+    // The embargo ends.
+    let text = all.clone() + &embargo("e", until(10));
+    assert_eq!(
+        [0, 9, 10].map(|now| opens_at(&text, now)),
+        [Some(10), Some(10), None]
+    );
+    // The window opens.
+    let text = grant("a", from(20));
+    assert_eq!(
+        [0, 19, 20].map(|now| opens_at(&text, now)),
+        [Some(20), Some(20), None]
+    );
+    // Both, in either order; and what opens while the embargo holds, and closes before it ends, does not help.
+    let text = grant("a", from(20)) + &embargo("e", until(30)) + &grant("b", within(5, 30));
+    assert_eq!(opens_at(&text, 0), Some(30));
+    let text = grant("a", from(20)) + &embargo("e", until(10)) + &embargo("f", within(15, 25));
+    assert_eq!(opens_at(&text, 0), Some(25));
+    // Already shared, though not always; open again after a second embargo.
+    let text = grant("a", until(20)) + &embargo("e", within(5, 8));
+    assert_eq!(
+        [4, 5, 8, 20].map(|now| opens_at(&text, now)),
+        [None, Some(8), None, None]
+    );
+    // Never: no rule, an embargo without an end, a window that closed, a rule about other facts, a window of nothing.
+    for text in [
+        String::new(),
+        all.clone() + &embargo("e", String::new()),
+        grant("a", until(5)),
+        grant("a", from(20) + "labels = [\"draft\"]"),
+        grant("a", within(20, 10)),
+    ] {
+        assert_eq!(opens_at(&text, 6), None, "{text}");
+    }
+    // What is not visible of it opens nothing, and what may be refused stays so.
+    let unseen = grant("a", from(20) + "where = 'depth > 3'");
+    assert_eq!(opens_at(&unseen, 0), None);
+    let refused = all.clone() + &embargo("e", from(0) + "where = 'depth > 3'\n");
+    assert_eq!(opens_at(&refused, 0), None);
+}
+
+#[test]
+fn what_its_origin_lets_nobody_pass_on_never_opens() {
+    let from = "in_force = { from = 1970-01-02 }";
+    let private = |origin| fact(|core| (core.onward, core.origin) = (Onward::None, origin));
+    let opens_at = |origin| {
+        let row = &Row::from(private(origin));
+        let compartment = "public";
+        let subject = Subject {
+            origin,
+            compartment,
+            row,
+        };
+        policy(&rule("out", "a", from)).opens_at(&subject, 0)
+    };
+    assert_eq!([OWN, UW].map(opens_at), [Some(86_400_000), None]);
+}
+
+#[test]
+fn facts_of_neither_side_are_passed_on() {
+    let text = rule("out", "all", "") + &rule("in", "all of it", "");
+    let policies = SyncPolicies::parse(&text).unwrap();
+    let passes_on = |flow, origin| {
+        policies
+            .get_policy_for_domain(flow, OWN, &PEER)
+            .passes_on(origin)
+    };
+    assert_eq!(
+        [OWN, PRESS, UW].map(|origin| passes_on(Flow::Out, origin)),
+        [false, false, true]
+    );
+    assert!(!passes_on(Flow::In, UW));
+}
+
+#[test]
 fn a_security_policy_refuses_withholds_and_asks_for_session_keys() {
     let fact = fact(|_| ());
     let grant = rule("out", "all", "");

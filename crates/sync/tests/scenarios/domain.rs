@@ -7,8 +7,8 @@ use causality_store::{
     SideRange, SideTable, SideWrite, StoreError, StoredEntry,
 };
 use causality_sync::{
-    BLOCK_ROOTS, COMPARTMENTS, Engine, Event, Grants, KEY_RECORDS, LANES, LOG_HEADS, Load, Loaded,
-    OPEN_ROOTS, Restored, StoreState, TableRows, Ticket,
+    BLOCK_ROOTS, COMPARTMENTS, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load, Loaded,
+    OPEN_ROOTS, PeerPolicies, Restored, StoreState, TableRows, Ticket,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -21,7 +21,7 @@ pub(crate) struct Domain {
     pub(crate) store: MemoryStore,
     pub(crate) engine: Engine,
     pub(crate) events: Vec<Event>,
-    pub(crate) grants: BTreeMap<DomainId, Grants>,
+    pub(crate) policies: BTreeMap<DomainId, PeerPolicies>,
     seed: u64,
     pub(crate) loads: Vec<(Ticket, Load)>,
     pub(crate) commits: VecDeque<(Ticket, Batch)>,
@@ -37,7 +37,7 @@ impl Domain {
             keys,
             store,
             events: Vec::new(),
-            grants: BTreeMap::new(),
+            policies: BTreeMap::new(),
             seed,
             loads: Vec::new(),
             commits: VecDeque::new(),

@@ -6,9 +6,10 @@ use causality_fact::{
     Decoder, DomainId, Entry, FactCore, FactId, LogId, ROW_BYTES_MAX, RowCore, TreeHead, Value,
 };
 use causality_store::FactReader as _;
+use causality_strategy::{self as strategy, Flow, SyncPolicies};
 use causality_sync::{
-    Appended, Connected, Direction, Draft, Engine, Event, Grants, Input, Load, Loaded, Output,
-    RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError,
+    Appended, Connected, Direction, Draft, Engine, Event, Input, Load, Loaded, Output,
+    PeerPolicies, RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError,
 };
 use causality_wire::{GoodbyeReason, SyncMessage};
 use rand_chacha::ChaCha20Rng;
@@ -83,14 +84,23 @@ impl World {
     }
 
     pub(crate) fn grant(&mut self, domain: usize, peer: usize, send: &[&str], receive: &[&str]) {
-        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let grants = Grants {
-            send: set(send),
-            receive: set(receive),
-        };
         let peer = self.id(peer);
-        self.domains[domain].grants.insert(peer, grants.clone());
-        self.handle(domain, Input::Grants { peer, grants });
+        let mut policies = SyncPolicies::default();
+        policies.grant(Flow::Out, "send", peer, send.iter().copied());
+        policies.grant(Flow::In, "receive", peer, receive.iter().copied());
+        self.set_policies(domain, peer, &policies);
+    }
+
+    /// Sets what a domain gives to and takes from a peer.
+    pub(crate) fn set_policies(&mut self, domain: usize, peer: DomainId, policies: &SyncPolicies) {
+        let party = strategy::Party {
+            domain: peer,
+            name: None,
+        };
+        let policies = PeerPolicies::new(policies, self.id(domain), &party);
+        self.domains[domain].policies.insert(peer, policies.clone());
+        let policies = Box::new(policies);
+        self.handle(domain, Input::Policies { peer, policies });
     }
 
     // Appending.
@@ -339,9 +349,9 @@ impl World {
         for session in sessions {
             self.hang_up(session);
         }
-        let grants = self.domains[domain].grants.clone();
-        for (peer, grants) in grants {
-            self.handle(domain, Input::Grants { peer, grants });
+        for (peer, policies) in self.domains[domain].policies.clone() {
+            let policies = Box::new(policies);
+            self.handle(domain, Input::Policies { peer, policies });
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) const MARKS: u8 = 6;
 pub(super) struct Dump {
     logs: Vec<HeldLog>,
     entries: Vec<Vec<StoredEntry>>,
+    scattered: Vec<Vec<StoredEntry>>,
     leaves: Vec<Vec<(Subtree, TreeHash)>>,
     journal: Vec<JournalEntry>,
     pub(super) facts: Vec<Option<StoredRow>>,
@@ -31,7 +32,12 @@ pub(super) struct Dump {
 pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
     let logs = store.logs().await?;
     let (mut entries, mut leaves, mut facts, mut keys) = (vec![], vec![], vec![], vec![]);
+    let mut scattered = Vec::new();
     for held in &logs {
+        for step in [1, 3, 7] {
+            let positions: Vec<u64> = (0..POSITIONS + 9).step_by(step).collect();
+            scattered.push(store.at(&held.log, &positions, 20_000 * step).await?);
+        }
         let all = held.full.union(&held.partial).union(&held.withheld);
         for run in all.runs() {
             entries.push(store.scan(&held.log, run.clone(), usize::MAX).await?);
@@ -56,6 +62,7 @@ pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
     Ok(Dump {
         logs,
         entries,
+        scattered,
         leaves,
         journal: store.journal(0, usize::MAX).await?,
         facts,

@@ -111,6 +111,16 @@ fn facts() -> impl Strategy<Value = TemporalFact> {
     )
 }
 
+/// The same said by another origin.
+fn fact_of(origin: DomainId, like: &TemporalFact) -> TemporalFact {
+    fact(|core| {
+        *core = FactCore {
+            origin,
+            ..like.core().clone()
+        }
+    })
+}
+
 /// Of a fact, what a peer gets to see: nothing, or the fields.
 fn shown(policy: &PeerPolicy, fact: &TemporalFact, now: u64) -> Option<Vec<String>> {
     match decide(policy, fact, now) {
@@ -245,6 +255,41 @@ proptest! {
         if matches!(decide(&policy, &fact, now), Decision::Share(_)) {
             prop_assert!(policy.shares_compartment("public", now));
         }
+    }
+
+    #[test]
+    fn of_a_compartment_that_is_shared_whole_every_fact_is_shared_as_it_is_held(
+        drafts in drafts(), plain in 0..3_usize, fact in facts(), own: bool, mask in 0..8_u8, now in 0..9_u64,
+    ) {
+        // Rules that say no more than this are rare among random ones.
+        let mut text = write(&drafts);
+        text.extend((0..plain).map(|number| rule("out", &format!("plain {number}"), "")));
+        let policy = policy(&text);
+        let fact = fact_of(if own { OWN } else { UW }, &fact).redact(is_visible(mask));
+        let (onward, origin) = (fact.core().onward, fact.core().origin);
+        if !policy.shares_whole("public", now) {
+            return Ok(());
+        }
+        let Decision::Share(share) = decide(&policy, &fact, now) else {
+            return Ok(prop_assert!(policy.passes_on(origin) && onward == Onward::None));
+        };
+        prop_assert_eq!(share.redact(&fact), fact);
+        prop_assert_eq!(share.policy().volume(), None);
+        prop_assert_eq!(share.protection(), Protection::Sealed);
+        prop_assert!(!policy.passes_on(origin) || onward != Onward::None);
+    }
+
+    #[test]
+    fn a_fact_opens_at_the_first_edge_at_which_it_is_shared(
+        drafts in drafts(), fact in facts(), mask in 0..8_u8, now in 0..9_u64,
+    ) {
+        let policy = policy(&write(&drafts));
+        let fact = fact.redact(is_visible(mask));
+        let (origin, compartment, row) = (fact.core().origin, "public", &Row::from(&fact));
+        let opens_at = policy.opens_at(&Subject { origin, compartment, row }, now);
+        let is_shared = |ms: &u64| shown(&policy, &fact, *ms).is_some();
+        let expected = if is_shared(&now) { None } else { (now..20).find(is_shared) };
+        prop_assert_eq!(opens_at, expected);
     }
 
     #[test]
