@@ -63,7 +63,8 @@ pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When
 pub use policy::{
     Decision, Finding, Flow, InvalidPolicy, Known, LIST_MAX, Meter, POLICY_BYTES_MAX, PeerPolicy,
     Pointless, PolicyDigest, PolicyError, Protection, RULE_NAME_BYTES_MAX, RULES_MAX, Refusal,
-    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, Volume, Window, suggest,
+    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, Terms, Volume, Window,
+    suggest,
 };
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{

@@ -8,6 +8,7 @@ mod conditions;
 mod decision;
 mod error;
 mod file;
+mod terms;
 mod volume;
 
 use causality_fact::DomainId;
@@ -34,6 +35,7 @@ pub use decision::Subject;
 pub use error::InvalidPolicy;
 pub use error::PolicyError;
 pub use error::suggest;
+pub use terms::Terms;
 pub use volume::Meter;
 pub use volume::Volume;
 
@@ -79,6 +81,8 @@ struct Rule {
     line: usize,
     peers: Domains,
     conditions: Conditions,
+    /// The text of the filter, for whoever shows the rule.
+    filter: Option<String>,
 }
 
 /// A rule that grants: facts that a peer may have, or that are taken from it.
@@ -196,6 +200,7 @@ impl SyncPolicies {
                 compartments: Some(compartments),
                 ..Conditions::default()
             },
+            filter: None,
         };
         let rules = match flow {
             Flow::In => &mut self.inward,

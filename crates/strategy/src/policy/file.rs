@@ -175,6 +175,7 @@ impl Reader<'_> {
             name: self.name(&name)?,
             peers,
             conditions,
+            filter: raw.r#where.map(Spanned::into_inner),
         })
     }
 

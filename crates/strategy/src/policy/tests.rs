@@ -17,6 +17,7 @@ use causality_fact::WholeContent;
 
 mod check;
 mod laws;
+mod terms;
 
 const OWN: DomainId = DomainId::new([1; 32]);
 const PRESS: DomainId = DomainId::new([2; 32]);
