@@ -31,6 +31,11 @@ impl Domains {
         self.0.iter().any(matches)
     }
 
+    /// The patterns.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &DomainPattern> {
+        self.0.iter()
+    }
+
     /// Whether no pattern has a wildcard.
     pub(crate) fn is_exact(&self) -> bool {
         self.0.iter().all(|pattern| match pattern {

@@ -66,8 +66,8 @@ pub use policy::{
     BATCH_FACTS_MAX, DURATION_MS_MAX, DecidingRule, Decision, Finding, Flow, InvalidPolicy, Known,
     LIST_MAX, Meter, Meters, POLICY_BYTES_MAX, PeerPolicy, Pointless, PolicyDigest, PolicyError,
     PolicyFile, Protection, REPEAT_MS_MIN, RETRIES_MAX, RULE_NAME_BYTES_MAX, RULES_MAX, Refusal,
-    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, TRIGGERS_MAX, Volume,
-    Window,
+    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, TRIGGERS_MAX, Terms,
+    Volume, Window, suggest,
 };
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{

@@ -10,6 +10,7 @@ mod error;
 mod explain;
 mod file;
 mod moment;
+mod terms;
 mod volume;
 
 use causality_fact::DomainId;
@@ -35,6 +36,7 @@ pub use decision::Share;
 pub use decision::Subject;
 pub use error::InvalidPolicy;
 pub use error::PolicyError;
+pub use error::suggest;
 pub use explain::DecidingRule;
 pub use file::BATCH_FACTS_MAX;
 pub use file::DURATION_MS_MAX;
@@ -42,6 +44,7 @@ pub use file::PolicyFile;
 pub use file::REPEAT_MS_MIN;
 pub use file::RETRIES_MAX;
 pub use file::TRIGGERS_MAX;
+pub use terms::Terms;
 pub use volume::Meter;
 pub use volume::Meters;
 pub use volume::Volume;
@@ -88,6 +91,8 @@ struct Rule {
     line: usize,
     peers: Domains,
     conditions: Conditions,
+    /// The text of the filter, for whoever shows the rule.
+    filter: Option<String>,
 }
 
 /// A rule that grants: facts that a peer may have, or that are taken from it.
@@ -204,6 +209,7 @@ impl SyncPolicies {
                 compartments: Some(compartments),
                 ..Conditions::default()
             },
+            filter: None,
         };
         let rules = match flow {
             Flow::In => &mut self.inward,

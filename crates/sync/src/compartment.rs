@@ -35,6 +35,10 @@ impl Compartments {
         self.names.get(&id).map(String::as_str)
     }
 
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.ids.keys().map(String::as_str)
+    }
+
     pub(crate) fn by_name(&self, name: &str) -> Option<CompartmentId> {
         self.ids.get(name).copied()
     }

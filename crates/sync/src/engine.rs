@@ -286,6 +286,11 @@ impl Engine {
         self.compartments.name(id)
     }
 
+    /// The names that this domain has for compartments.
+    pub fn compartment_names(&self) -> impl Iterator<Item = &str> {
+        self.compartments.names()
+    }
+
     /// The compartment that this domain calls by a name.
     pub fn compartment_by_name(&self, name: &str) -> Option<CompartmentId> {
         self.compartments.by_name(name)

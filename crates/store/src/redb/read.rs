@@ -1,5 +1,6 @@
 //! Reads: each in one snapshot of the file.
 
+use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use causality_fact::{
@@ -40,6 +41,25 @@ impl Engine {
             fullest.map(Found::parse).transpose()
         };
         ids.iter().zip(&found).map(fullest).collect()
+    }
+
+    pub(super) fn ids(
+        &self,
+        ids: &RangeInclusive<FactId>,
+        limit: usize,
+    ) -> Result<Vec<FactId>, StoreError> {
+        let [start, end] = [ids.start(), ids.end()].map(|id| Digest::from(id).everywhere());
+        let keys = self.index_keys(&[*start.start()..=*end.end()])?;
+        let snapshot = Snapshot::new(self)?;
+        let mut found = BTreeSet::new();
+        for place in self.places(&keys.concat()) {
+            if found.len() == limit {
+                break;
+            }
+            let id = snapshot.row(place)?.map(|row| row.id);
+            found.extend(id.filter(|id| ids.contains(id)));
+        }
+        Ok(found.into_iter().collect())
     }
 
     pub(super) fn scan(

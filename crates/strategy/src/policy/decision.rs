@@ -172,6 +172,16 @@ impl PeerPolicy {
         self.flow
     }
 
+    /// The rules that grant, in the order of the file.
+    pub fn sync_policies(&self) -> &[Arc<SyncPolicy>] {
+        &self.sync
+    }
+
+    /// The rules that restrict, in the order of the file; none the way in.
+    pub fn security_policies(&self) -> &[Arc<SecurityPolicy>] {
+        &self.security
+    }
+
     /// What names the meaning of these rules.
     pub fn digest(&self) -> PolicyDigest {
         self.digest

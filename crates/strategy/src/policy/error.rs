@@ -145,8 +145,8 @@ pub enum PolicyError {
     ZeroVolume,
 }
 
-/// The word that is nearest to one with a slip of the finger or two.
-pub(super) fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// The word that was probably meant: the nearest to one with a slip of the finger or two, if there is one.
+pub fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let slips = (word.chars().count() / 2).clamp(1, 3);
     let near = words
         .into_iter()

@@ -220,6 +220,7 @@ impl Reader<'_> {
             name: self.name(&name)?,
             peers,
             conditions,
+            filter: raw.r#where.map(Spanned::into_inner),
         })
     }
 

@@ -26,6 +26,21 @@ impl Volume {
         let is_none = [facts, bytes, seconds].contains(&0);
         (!is_none).then_some(volume)
     }
+
+    /// How many facts.
+    pub fn facts(&self) -> u64 {
+        self.facts
+    }
+
+    /// How many bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// In how many seconds.
+    pub fn seconds(&self) -> u64 {
+        self.seconds
+    }
 }
 
 /// Counts what travelled for the sake of one rule and peer.
