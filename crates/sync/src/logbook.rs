@@ -345,6 +345,13 @@ pub(crate) fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
     prefix.iter().copied().chain(ordered).collect()
 }
 
+/// The number that [`numbered`] wrote behind its prefix.
+pub(crate) fn number(bytes: [u8; 8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 impl Signed {
     /// Of two checkpoints of one log the newer one ranks higher.
     fn rank(&self) -> (u64, u32, Hlc) {

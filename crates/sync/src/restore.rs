@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::compartment::Compartments;
 use crate::holes::Extent;
 use crate::logbook::LogState;
+use crate::logbook::number;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
@@ -199,7 +200,7 @@ fn masks(rows: &TableRows) -> Result<BTreeMap<LogId, Vec<(u64, FieldMask)>>, Res
     for (key, mask) in &rows.0 {
         let place = Decoder::exactly(key, |from| {
             let log = LogId::decode(from)?;
-            Ok((log, u64::from_be_bytes(from.array()?)))
+            Ok((log, number(from.array()?)))
         });
         let (log, position) = place.map_err(wrong)?;
         let mask = Decoder::exactly(mask, FieldMask::decode).map_err(wrong)?;
