@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::expression::ExpressionError;
 use crate::policy::LIST_MAX;
+use crate::policy::MEANING_BYTES_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::RULE_NAME_BYTES_MAX;
 use crate::policy::RULES_MAX;
@@ -26,7 +27,7 @@ pub struct InvalidPolicy {
     pub suggestion: Option<String>,
 }
 
-fn meant(suggestion: Option<&str>) -> String {
+pub(super) fn meant(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
 }
 
@@ -75,6 +76,9 @@ pub enum PolicyError {
         /// Where it belongs.
         hint: &'static str,
     },
+    /// A meaning that is none.
+    #[error("a meaning has 1 to {MEANING_BYTES_MAX} bytes without control characters")]
+    Meaning,
     /// A key that must be there.
     #[error("each [[{section}]] needs `{key}`")]
     Missing {
@@ -101,6 +105,9 @@ pub enum PolicyError {
     /// A pattern that is too long.
     #[error("a pattern of {0} bytes, the limit is {PATTERN_BYTES_MAX}")]
     PatternTooLong(usize),
+    /// A type of resources that cannot be one.
+    #[error("{0}")]
+    ResourceType(NameError),
     /// A name that nothing can have.
     #[error("a name has 1 to {RULE_NAME_BYTES_MAX} bytes without control characters")]
     RuleName,

@@ -18,6 +18,7 @@ use causality_fact::WholeContent;
 mod check;
 mod explain;
 mod laws;
+mod resources;
 mod volume;
 
 const OWN: DomainId = DomainId::new([1; 32]);

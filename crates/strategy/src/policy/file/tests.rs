@@ -221,6 +221,31 @@ fn policy_files_have_limits() {
 }
 
 #[test]
+fn types_of_resources_have_names_and_meanings() {
+    let of = |entry: &str| format!("[resource_types]\n{entry}\n");
+    let longest = "m".repeat(MEANING_BYTES_MAX);
+    assert!(parse(&of(&format!("event = \"{longest}\""))).is_ok());
+    for meaning in [longest + "m", String::new(), "a\tb".into()] {
+        let text = of(&format!("event = {meaning:?}"));
+        assert_eq!(error(&text), (2, 9, PolicyError::Meaning));
+    }
+    let (line, column, wrong) = error(&of("event = \"e\"\n  \"event/x\" = \"e\""));
+    assert_eq!((line, column), (3, 3));
+    let what = "resource type";
+    let character = '/';
+    let slash = NameError::Character { what, character };
+    assert_eq!(wrong, PolicyError::ResourceType(slash));
+    let types = |count| {
+        of(&(0..count)
+            .map(|n| format!("t{n} = \"t\"\n"))
+            .collect::<String>())
+    };
+    assert!(parse(&types(LIST_MAX)).is_ok());
+    let many = LIST_MAX + 1;
+    assert_eq!(error(&types(many)).2, PolicyError::ListTooLong(many));
+}
+
+#[test]
 fn every_type_that_is_suggested_exists() {
     for name in FACT_TYPES {
         assert!(name.parse::<FactType>().is_ok(), "{name}");
