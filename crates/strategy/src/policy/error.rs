@@ -92,6 +92,9 @@ pub enum PolicyError {
         "a security policy says `refuse`, `withhold` or `protection`, and this one says none of them"
     )]
     NoEffect,
+    /// Bytes that are no text.
+    #[error("this is not UTF-8")]
+    NotUtf8,
     /// A number or duration that is too small or too large.
     #[error("`{key}` is {allowed}, not {value}")]
     OutOfRange {
@@ -152,15 +155,23 @@ pub enum PolicyError {
     ZeroVolume,
 }
 
-/// The word that is nearest to one with a slip of the finger or two.
+/// The word that is nearest to one with a slip of the finger or two. Where the lengths differ by more, nothing is compared:
+/// that takes time in proportion to their product.
 pub(super) fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let slips = (word.chars().count() / 2).clamp(1, 3);
-    let near = words
-        .into_iter()
-        .map(|other| (distance(word, other), other));
+    let length = word.chars().count();
+    if length > SUGGESTION_CHARACTERS_MAX {
+        return None;
+    }
+    let slips = (length / 2).clamp(1, 3);
+    let words = words.into_iter();
+    let words = words.filter(|other| other.chars().count().abs_diff(length) <= slips);
+    let near = words.map(|other| (distance(word, other), other));
     let nearest = near.filter(|(distance, _)| *distance <= slips).min();
     nearest.map(|(_, other)| other.to_owned())
 }
+
+/// Nothing is suggested for a longer word.
+const SUGGESTION_CHARACTERS_MAX: usize = 128;
 
 /// How many characters have to be inserted, left out or replaced (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
@@ -210,6 +221,11 @@ mod tests {
         assert_eq!(suggest("label", words), Some("labels".into()));
         assert_eq!(suggest("facttypes", words), Some("fact_types".into()));
         assert_eq!(suggest("colour", words), None);
+        let long = |length| "a".repeat(length);
+        let words = [long(128), long(129)];
+        let words = || words.iter().map(String::as_str);
+        assert_eq!(suggest(&long(127), words()), Some(long(128)));
+        assert_eq!(suggest(&long(129), words()), None);
     }
 
     #[test]

@@ -74,6 +74,28 @@ pub struct PolicyFile {
 }
 
 impl PolicyFile {
+    /// Reads the bytes of a policy file.
+    ///
+    /// # Errors
+    ///
+    /// When they are not UTF-8, and as [`parse`](Self::parse).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPolicy> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text),
+            Err(error) => {
+                let (text, _) = bytes.split_at(error.valid_up_to());
+                let text = String::from_utf8_lossy(text);
+                let (line, column) = place(&text, text.len());
+                Err(InvalidPolicy {
+                    line,
+                    column,
+                    error: PolicyError::NotUtf8,
+                    suggestion: None,
+                })
+            }
+        }
+    }
+
     /// Reads a policy file.
     ///
     /// # Errors

@@ -65,6 +65,15 @@ fn what_is_not_toml_or_of_another_type_is_refused_at_its_place() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_refused_where_they_begin() {
+    let invalid = PolicyFile::from_bytes("[groups]\n# \u{f6}\u{f6}\u{ff}".as_bytes());
+    assert_eq!(invalid, Ok(PolicyFile::default()));
+    let invalid = PolicyFile::from_bytes(b"[groups]\n# \xc3\xb6\xff").unwrap_err();
+    let place = (invalid.line, invalid.column);
+    assert_eq!((place, invalid.error), ((2, 4), PolicyError::NotUtf8));
+}
+
+#[test]
 fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
     let text = with("onward = [\"audiance\"]");
     let (key, word) = ("onward", "audiance".to_owned());
