@@ -50,6 +50,7 @@
 mod domains;
 mod expression;
 mod policy;
+mod resources;
 
 mod configured;
 mod context;
@@ -64,11 +65,12 @@ pub use expression::{EXPRESSION_BYTES_MAX, ExpressionError, parse_filter};
 pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When};
 pub use policy::{
     BATCH_FACTS_MAX, DURATION_MS_MAX, DecidingRule, Decision, Finding, Flow, InvalidPolicy, Known,
-    LIST_MAX, Meter, Meters, POLICY_BYTES_MAX, PeerPolicy, Pointless, PolicyDigest, PolicyError,
-    PolicyFile, Protection, REPEAT_MS_MIN, RETRIES_MAX, RULE_NAME_BYTES_MAX, RULES_MAX, Refusal,
-    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, TRIGGERS_MAX, Terms,
-    Volume, Window, suggest,
+    LIST_MAX, MEANING_BYTES_MAX, Meter, Meters, POLICY_BYTES_MAX, PeerPolicy, Pointless,
+    PolicyDigest, PolicyError, PolicyFile, Protection, REPEAT_MS_MIN, RETRIES_MAX,
+    RULE_NAME_BYTES_MAX, RULES_MAX, Refusal, SecurityPolicy, Share, Subject, SyncPolicies,
+    SyncPolicy, SyncWindow, TRIGGERS_MAX, Terms, Volume, Window, suggest,
 };
+pub use resources::ResourceRegistry;
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{
     BidirectionalSyncStrategy, EventDrivenSyncStrategy, EventTrigger, Manner, Polling,
