@@ -22,6 +22,7 @@ mod sample;
 pub use reads::{
     a_fact_in_two_lanes_is_found_in_its_fullest_form, a_scan_has_no_gaps_and_is_bounded,
     entries_are_read_at_scattered_positions, leaves_give_the_hashes_of_the_tree,
+    of_partial_rows_the_one_with_most_fields_is_found, partial_rows_are_found_as_such,
     queries_find_what_matches_page_by_page, rows_of_unknown_versions_are_kept,
 };
 pub use sample::{batch, fact, full, log, partial, sized_fact, subtree, withheld};
@@ -490,7 +491,9 @@ macro_rules! conformance_tests {
             limits_hold_at_their_values
             logs_tell_what_is_held
             marks_find_their_rows
+            of_partial_rows_the_one_with_most_fields_is_found
             of_repeated_entries_the_fullest_is_written
+            partial_rows_are_found_as_such
             positions_are_upgraded_and_never_downgraded
             queries_find_what_matches_page_by_page
             rows_of_unknown_versions_are_kept

@@ -264,6 +264,75 @@ pub async fn a_fact_in_two_lanes_is_found_in_its_fullest_form(store: &dyn FactSt
     );
 }
 
+/// Of partial rows of one fact the one that discloses most fields is found, the first of several.
+pub async fn of_partial_rows_the_one_with_most_fields_is_found(store: &dyn FactStore) {
+    let logs = [log(1, 1), log(1, 7), log(1, 5)];
+    let fact = fact(&logs[0], 4);
+    for (log, shown) in logs.into_iter().zip(["b", "ab", "bc"]) {
+        let part = fact.redact(|name| shown.contains(name));
+        commit(store, [row(log, 0, &part)]).await.unwrap();
+        let found = store.get(&[fact.id()]).await.unwrap().remove(0).unwrap();
+        assert_eq!((found.place.log, found.row), (log, Row::from(&part)));
+    }
+    commit(store, [row(logs[1], 0, &fact)]).await.unwrap();
+    let found = store.get(&[fact.id()]).await.unwrap().remove(0).unwrap();
+    assert_eq!((found.place.log, found.row), (logs[1], Row::from(&fact)));
+}
+
+/// Partial rows are found in every way, with what they disclose and nothing else.
+pub async fn partial_rows_are_found_as_such(store: &dyn FactStore) {
+    let log = log(1, 1);
+    let mut entries = vec![
+        partial(log, 1, "a"),
+        full(log, 2),
+        withheld(log, 3),
+        partial(log, 11, "bc"),
+        partial(log, 21, ""),
+    ];
+    commit(store, entries.clone()).await.unwrap();
+    let one = FactQuery {
+        resource: Some(Pattern::new("sensor/1")),
+        ..FactQuery::default()
+    };
+    for upgrade in [None, Some(partial(log, 1, "ab")), Some(full(log, 1))] {
+        if let Some(upgrade) = upgrade {
+            commit(store, [upgrade.clone()]).await.unwrap();
+            entries[0] = upgrade;
+        }
+        let keyed = FactQuery {
+            aspect: Some(Aspect::default()),
+            ..one.clone()
+        };
+        for (query, expected) in [
+            (FactQuery::default(), [1, 2, 11, 21].as_slice()),
+            (one.clone(), &[1, 11, 21]),
+            (keyed, &[1, 11, 21]),
+        ] {
+            let page = store.query(&query, None, usize::MAX).await.unwrap();
+            let places = page.rows.iter().map(|found| found.place.position);
+            assert_eq!(places.collect::<Vec<_>>(), expected);
+            for found in page.rows {
+                let new = entries
+                    .iter()
+                    .find(|new| new.position == found.place.position);
+                assert_eq!(Some(&Entry::Row(found.row)), new.map(|new| &new.entry));
+            }
+        }
+        let ids = [1, 3, 11].map(|number| fact(&log, number).id());
+        let found = store.get(&ids).await.unwrap();
+        let rows = found
+            .into_iter()
+            .map(|found| found.map(|found| Entry::Row(found.row)));
+        let expected = [Some(&entries[0]), None, Some(&entries[3])];
+        let expected = expected.map(|new| new.map(|new| new.entry.clone()));
+        assert_eq!(rows.collect::<Vec<_>>(), expected);
+        let key = fact(&log, 1).core().conflict_key();
+        let places = store.by_key(&[key]).await.unwrap();
+        let positions = places[0].iter().map(|place| place.position);
+        assert_eq!(positions.collect::<Vec<_>>(), [1, 11, 21]);
+    }
+}
+
 /// Rows of unknown versions are kept and found by id, and never match.
 pub async fn rows_of_unknown_versions_are_kept(store: &dyn FactStore) {
     let log = log(1, 1);
