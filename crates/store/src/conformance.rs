@@ -453,6 +453,45 @@ pub async fn the_journal_tells_what_was_received(store: &dyn FactStore) {
     assert_eq!(store.journal(u64::MAX, 9).await, Ok(vec![]));
 }
 
+/// Of upgraded positions each run of neighbours is an entry of the journal, behind what was added.
+pub async fn scattered_upgrades_are_entries_of_the_journal_of_their_own(store: &dyn FactStore) {
+    let (one, two) = (log(1, 1), log(2, 1));
+    let holes = (0..20).map(|n| withheld(one, n));
+    let before = holes.chain([partial(one, 20, "a"), subtree(two, 0, 2)]);
+    assert_eq!(commit(store, before).await, Ok([22, 0, 0]));
+    let entries = [
+        full(two, 1),
+        withheld(two, 0),
+        subtree(two, 2, 1),
+        full(one, 21),
+        full(one, 17),
+        full(one, 3),
+        partial(one, 4, "a"),
+        full(one, 5),
+        full(one, 8),
+        withheld(one, 9),
+        full(one, 10),
+        full(one, 19),
+        full(one, 20),
+    ];
+    assert_eq!(commit(store, entries).await, Ok([1, 11, 1]));
+    let journal = store.journal(2, 100).await.unwrap();
+    let told: Vec<_> = journal
+        .iter()
+        .map(|e| (e.log, e.positions.clone(), e.change))
+        .collect();
+    let expected = [
+        (one, 21..22, Change::Added),
+        (one, 3..6, Change::Upgraded),
+        (one, 8..9, Change::Upgraded),
+        (one, 10..11, Change::Upgraded),
+        (one, 17..18, Change::Upgraded),
+        (one, 19..21, Change::Upgraded),
+        (two, 0..4, Change::Upgraded),
+    ];
+    assert_eq!(told, expected);
+}
+
 /// Facts of the largest size are stored beside small ones.
 pub async fn the_largest_facts_are_stored(store: &dyn FactStore) {
     let log = log(1, 1);
@@ -497,6 +536,7 @@ macro_rules! conformance_tests {
             positions_are_upgraded_and_never_downgraded
             queries_find_what_matches_page_by_page
             rows_of_unknown_versions_are_kept
+            scattered_upgrades_are_entries_of_the_journal_of_their_own
             side_tables_keep_rows_in_order
             the_journal_tells_what_was_received
             the_largest_facts_are_stored
