@@ -1,9 +1,13 @@
-//! Rules that decide nothing: a policy file that is correct and still not what was meant.
+//! Rules and strategies that decide nothing: a policy file that is correct and still not what was meant.
 
 use std::fmt;
 
+use crate::configured::ConfiguredStrategy;
+use crate::context::SyncMode;
+use crate::domains::Domains;
 use crate::domains::Party;
 use crate::policy::Flow;
+use crate::policy::PolicyFile;
 use crate::policy::Rule;
 use crate::policy::SyncPolicies;
 use crate::policy::SyncPolicy;
@@ -18,11 +22,11 @@ pub struct Known<'a> {
     pub compartments: &'a [&'a str],
 }
 
-/// A rule that decides nothing.
+/// A rule or strategy that decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "where it is and what it is")]
 pub struct Finding {
-    /// What the rule is called.
+    /// What it is called.
     pub rule: String,
     /// The line of the file in which it begins.
     pub line: usize,
@@ -32,15 +36,11 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "line {}: the rule {:?} {}",
-            self.line, self.rule, self.why
-        )
+        write!(f, "line {}: {:?} {}", self.line, self.rule, self.why)
     }
 }
 
-/// Why a rule decides nothing.
+/// Why a rule or strategy decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Pointless {
@@ -48,8 +48,12 @@ pub enum Pointless {
     EmptyWindow,
     /// Another rule grants all that it grants.
     Covered(String),
+    /// An event-driven strategy that waits for nothing.
+    NoTrigger,
     /// A security policy refuses all that it grants.
     Refused(String),
+    /// For each context that a strategy is for, the router finds another one of the same mode first.
+    Shadowed(String),
     /// No compartment that is known is meant.
     UnknownCompartment,
     /// No peer that is known is meant.
@@ -61,6 +65,13 @@ impl fmt::Display for Pointless {
         match self {
             Self::EmptyWindow => f.write_str("never applies: a window ends before it begins"),
             Self::Covered(rule) => write!(f, "changes nothing: {rule:?} grants all that it grants"),
+            Self::NoTrigger => f.write_str("never fires: it has no trigger"),
+            Self::Shadowed(other) => {
+                write!(
+                    f,
+                    "is never chosen: {other:?} comes first for all that it is for"
+                )
+            }
             Self::Refused(rule) => write!(f, "never applies: {rule:?} refuses all that it grants"),
             Self::UnknownCompartment => f.write_str("never applies: no known compartment is meant"),
             Self::UnknownPeer => f.write_str("never applies: no known peer is meant"),
@@ -68,7 +79,47 @@ impl fmt::Display for Pointless {
     }
 }
 
-pub(super) fn check(policies: &SyncPolicies, known: &Known<'_>) -> Vec<Finding> {
+pub(super) fn file(file: &PolicyFile, known: &Known<'_>) -> Vec<Finding> {
+    let mut findings = rules(&file.policies, known);
+    for (place, strategy) in file.strategies.iter().enumerate() {
+        let knows = |domains: &Domains| known.peers.iter().any(|peer| domains.matches(peer));
+        let why = if strategy
+            .key
+            .target
+            .as_ref()
+            .is_some_and(|target| !knows(target))
+        {
+            Some(Pointless::UnknownPeer)
+        } else if strategy.mode() == SyncMode::EventDriven && strategy.triggers().is_empty() {
+            Some(Pointless::NoTrigger)
+        } else {
+            let shadow = shadow(strategy, &file.strategies[..place]);
+            shadow.map(|other| Pointless::Shadowed(other.name().to_owned()))
+        };
+        findings.extend(why.map(|why| Finding {
+            rule: strategy.name().to_owned(),
+            line: strategy.line,
+            why,
+        }));
+    }
+    findings.sort_by_key(|finding| finding.line);
+    findings
+}
+
+/// The strategy that is chosen wherever another one could be, among those that were declared before it. One that is declared
+/// later comes first only with a key that is more specific, and such a key does not match all that the other one does.
+fn shadow<'a>(
+    strategy: &ConfiguredStrategy,
+    before: &'a [ConfiguredStrategy],
+) -> Option<&'a ConfiguredStrategy> {
+    before.iter().find(|other| {
+        other.mode() == strategy.mode()
+            && other.key.specificity() >= strategy.key.specificity()
+            && other.key.cover(&strategy.key)
+    })
+}
+
+pub(super) fn rules(policies: &SyncPolicies, known: &Known<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for flow in [Flow::Out, Flow::In] {
         let all = policies.sync_policies(flow);

@@ -1,4 +1,4 @@
-//! Policy files: TOML to rules.
+//! Policy files: TOML to rules and strategies.
 
 use causality_fact::DomainPattern;
 use causality_fact::FactFilter;
@@ -13,9 +13,11 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use crate::configured::ConfiguredStrategy;
 use crate::domains::Domains;
 use crate::expression::fact_type_pattern;
 use crate::expression::parse_filter;
+use crate::model::FactSynchronizationModel;
 use crate::policy::LIST_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::Protection;
@@ -25,6 +27,9 @@ use crate::policy::Rule;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicies;
 use crate::policy::SyncPolicy;
+use crate::policy::check;
+use crate::policy::check::Finding;
+use crate::policy::check::Known;
 use crate::policy::conditions::Conditions;
 use crate::policy::conditions::SyncWindow;
 use crate::policy::conditions::Window;
@@ -33,10 +38,18 @@ use crate::policy::error::InvalidPolicy;
 use crate::policy::error::PolicyError;
 use crate::policy::error::place;
 use crate::policy::error::suggest;
+use crate::policy::moment;
 use crate::policy::volume::Volume;
 
-mod moment;
+mod duration;
 mod raw;
+mod strategy;
+
+pub use strategy::BATCH_FACTS_MAX;
+pub use strategy::DURATION_MS_MAX;
+pub use strategy::REPEAT_MS_MIN;
+pub use strategy::RETRIES_MAX;
+pub use strategy::TRIGGERS_MAX;
 
 use raw::List;
 use raw::RawFile;
@@ -45,36 +58,73 @@ use raw::RawVolume;
 use raw::RawWindow;
 use raw::Text;
 
-pub(super) fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
-    let mut reader = Reader {
-        text,
-        groups: BTreeMap::new(),
-        names: BTreeSet::new(),
-    };
-    if text.len() > POLICY_BYTES_MAX {
-        return Err(reader.wrong(0, PolicyError::FileTooLong(text.len())));
+/// All that a policy file says. Nothing by default.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "any parts are a file")]
+pub struct PolicyFile {
+    /// What is shared.
+    pub policies: SyncPolicies,
+    /// When and how, in the order of the file.
+    pub strategies: Vec<ConfiguredStrategy>,
+}
+
+impl PolicyFile {
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not TOML, or not as `docs/src/policies.md` and `docs/src/strategies.md` say: with line, column and, where
+    /// one is near, what was probably meant.
+    pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
+        let mut reader = Reader {
+            text,
+            groups: BTreeMap::new(),
+            names: BTreeSet::new(),
+        };
+        if text.len() > POLICY_BYTES_MAX {
+            return Err(reader.wrong(0, PolicyError::FileTooLong(text.len())));
+        }
+        let file: RawFile = toml::from_str(text).map_err(|error| reader.not_toml(&error))?;
+        let count = file.out.len() + file.inward.len() + file.security.len() + file.strategy.len();
+        if count > RULES_MAX {
+            return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
+        }
+        reader.groups = file.groups;
+        let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
+            let grants = rules
+                .into_iter()
+                .map(|rule| reader.sync_policy(section, rule));
+            grants.collect::<Result<_, _>>()
+        };
+        let policies = SyncPolicies {
+            outward: grants("out", file.out, &mut reader)?,
+            inward: grants("in", file.inward, &mut reader)?,
+            security: file
+                .security
+                .into_iter()
+                .map(|rule| reader.security_policy(rule))
+                .collect::<Result<_, _>>()?,
+        };
+        let strategies = file.strategy.into_iter().map(|raw| reader.strategy(raw));
+        Ok(Self {
+            policies,
+            strategies: strategies.collect::<Result<_, _>>()?,
+        })
     }
-    let file: RawFile = toml::from_str(text).map_err(|error| reader.not_toml(&error))?;
-    let count = file.out.len() + file.inward.len() + file.security.len();
-    if count > RULES_MAX {
-        return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
+
+    /// A router that knows the strategies of the file.
+    pub fn model(&self) -> FactSynchronizationModel {
+        let mut model = FactSynchronizationModel::new();
+        for strategy in &self.strategies {
+            model.add(strategy.key.clone(), strategy.to_box());
+        }
+        model
     }
-    reader.groups = file.groups;
-    let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
-        let grants = rules
-            .into_iter()
-            .map(|rule| reader.sync_policy(section, rule));
-        grants.collect::<Result<_, _>>()
-    };
-    Ok(SyncPolicies {
-        outward: grants("out", file.out, &mut reader)?,
-        inward: grants("in", file.inward, &mut reader)?,
-        security: file
-            .security
-            .into_iter()
-            .map(|rule| reader.security_policy(rule))
-            .collect::<Result<_, _>>()?,
-    })
+
+    /// Rules and strategies that decide nothing, given who and what is known here.
+    pub fn check(&self, known: &Known<'_>) -> Vec<Finding> {
+        check::file(self, known)
+    }
 }
 
 /// What reading a rule needs to know of the rest of the file.
@@ -130,8 +180,7 @@ impl Reader<'_> {
         let withholds = self
             .patterns("withhold", raw.withhold.as_ref())?
             .unwrap_or_default();
-        let protection = raw.protection.as_ref().map(|word| self.protection(word));
-        let protection = protection.transpose()?;
+        let protection = self.optional(&raw.protection, |word| self.protection(word))?;
         if !refuses && withholds.is_empty() && protection.is_none() {
             return Err(self.wrong(span.start, PolicyError::NoEffect));
         }
@@ -163,37 +212,40 @@ impl Reader<'_> {
                 known: self.window(&raw.known)?,
                 in_force: self.window(&raw.in_force)?,
             },
-            filter: raw
-                .r#where
-                .as_ref()
-                .map(|text| self.filter(text))
-                .transpose()?,
+            filter: self.optional(&raw.r#where, |text| self.filter(text))?,
         };
-        let peers = self.domains(&peers)?;
+        let peers = self.domains("peers", &peers)?;
         Ok(Rule {
             line: place(self.text, span.start).0,
             name: self.name(&name)?,
             peers,
             conditions,
+            filter: raw.r#where.map(Spanned::into_inner),
         })
     }
 
-    fn name(&mut self, name: &Text) -> Result<String, InvalidPolicy> {
-        let (at, name) = (name.span().start, name.get_ref());
-        if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX || name.chars().any(char::is_control)
-        {
-            return Err(self.wrong(at, PolicyError::RuleName));
-        }
+    fn name(&mut self, text: &Text) -> Result<String, InvalidPolicy> {
+        let name = self.printable(text)?;
         if !self.names.insert(name.clone()) {
-            return Err(self.wrong(at, PolicyError::DuplicateName(name.clone())));
+            return Err(self.wrong(text.span().start, PolicyError::DuplicateName(name)));
+        }
+        Ok(name)
+    }
+
+    /// A name, of whatever it is one.
+    fn printable(&self, text: &Text) -> Result<String, InvalidPolicy> {
+        let name = text.get_ref();
+        let is_long = name.len() > RULE_NAME_BYTES_MAX;
+        if name.is_empty() || is_long || name.chars().any(char::is_control) {
+            return Err(self.wrong(text.span().start, PolicyError::RuleName));
         }
         Ok(name.clone())
     }
 
     /// The domains of a list, with `@group` spelled out. A group names no groups, so nothing goes round in circles.
-    fn domains(&self, list: &List) -> Result<Domains, InvalidPolicy> {
+    fn domains(&self, key: &'static str, list: &List) -> Result<Domains, InvalidPolicy> {
         let mut patterns = BTreeSet::new();
-        for entry in self.entries("peers", list)? {
+        for entry in self.entries(key, list)? {
             let Some(group) = entry.get_ref().strip_prefix('@') else {
                 patterns.insert(self.domain(entry)?);
                 continue;
@@ -243,14 +295,17 @@ impl Reader<'_> {
         &self,
         list: Option<&List>,
     ) -> Result<Option<BTreeMap<String, FactTypePattern>>, InvalidPolicy> {
-        self.each("fact_types", list, |text| {
-            let pattern = self.pattern(text)?;
-            let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
-                suggestion: suggest(pattern.as_str(), FACT_TYPES),
-                ..self.wrong(text.span().start, PolicyError::FactType(error))
-            })?;
-            Ok((pattern.as_str().to_owned(), types))
-        })
+        self.each("fact_types", list, |text| self.fact_type(text))
+    }
+
+    /// Which types are meant, and the text that says so.
+    fn fact_type(&self, text: &Text) -> Result<(String, FactTypePattern), InvalidPolicy> {
+        let pattern = self.pattern(text)?;
+        let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
+            suggestion: suggest(pattern.as_str(), FACT_TYPES),
+            ..self.wrong(text.span().start, PolicyError::FactType(error))
+        })?;
+        Ok((pattern.as_str().to_owned(), types))
     }
 
     fn onward(&self, list: Option<&List>) -> Result<Option<BTreeSet<Onward>>, InvalidPolicy> {
@@ -326,6 +381,14 @@ impl Reader<'_> {
             many if many > LIST_MAX => Err(self.wrong(at, PolicyError::ListTooLong(many))),
             _ => Ok(list.get_ref()),
         }
+    }
+
+    fn optional<T>(
+        &self,
+        text: &Option<Text>,
+        read: impl Fn(&Text) -> Result<T, InvalidPolicy>,
+    ) -> Result<Option<T>, InvalidPolicy> {
+        text.as_ref().map(read).transpose()
     }
 
     fn each<T, C: FromIterator<T>>(

@@ -5,6 +5,10 @@ use crate::expression::ExpressionError;
 use causality_fact::FactType;
 use causality_fact::NameError;
 
+fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
+    SyncPolicies::parse(text)
+}
+
 /// A rule of `[[out]]` with one more line, which is line 5.
 fn with(line: &str) -> String {
     format!("[[out]]\nname = \"a\"\npeers = [\"*\"]\ncompartments = [\"public\"]\n{line}\n")
@@ -220,6 +224,34 @@ fn policy_files_have_limits() {
 fn every_type_that_is_suggested_exists() {
     for name in FACT_TYPES {
         assert!(name.parse::<FactType>().is_ok(), "{name}");
+    }
+}
+
+/// The keys of a table, by what the parser of TOML says where another one stands.
+fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = toml::from_str::<T>("no_such_key = 1").err().unwrap();
+    let quoted = error.message().split('`').skip(1).step_by(2).skip(1);
+    quoted.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_has_a_row_on_its_page() {
+    let policies = include_str!("../../../../../docs/src/policies.md");
+    let strategies = include_str!("../../../../../docs/src/strategies.md");
+    for (page, prefix, keys) in [
+        (policies, "", keys::<RawRule>()),
+        (strategies, "", keys::<raw::RawStrategy>()),
+        (strategies, "retry.", keys::<raw::RawRetry>()),
+        (strategies, "polling.", keys::<raw::RawPolling>()),
+        (strategies, "", keys::<raw::RawTrigger>()),
+    ] {
+        assert!(keys.len() >= 2, "{keys:?}");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+        let rows: Vec<_> = rows.filter_map(|row| row.split(" |").next()).collect();
+        for key in keys.iter().filter(|key| *key != "polling") {
+            let key = format!("`{prefix}{key}`");
+            assert!(rows.iter().any(|row| row.contains(&key)), "{key}");
+        }
     }
 }
 
