@@ -17,7 +17,8 @@ use causality_store::Place;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng as _;
 
-use crate::history::{History, PUBLIC, fact_id, log_id, place};
+use crate::book::{Book, Circle};
+use crate::history::{History, fact_id, log_id, place};
 use crate::trace::Trace;
 
 /// The places that a reader has seen something at. A handle: clones are the same reader's.
@@ -44,6 +45,8 @@ impl Memory {
 pub struct Clients {
     pub(crate) trace: Trace,
     pub(crate) history: History,
+    /// What everybody shares.
+    pub(crate) book: Book,
     /// The names of all domains.
     pub(crate) names: Arc<Vec<(DomainId, &'static str)>>,
     /// Nobody appends by himself any more.
@@ -53,8 +56,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Appends facts now and then: few, sometimes many, with little content or more.
-    pub(crate) async fn append_now_and_then(self, name: &str, node: Node, mut random: ChaCha8Rng) {
+    /// Appends facts now and then, in one circle or another: few, sometimes many, with little content or more.
+    pub(crate) async fn append_now_and_then(
+        self,
+        (name, circles): (&str, Vec<Circle>),
+        node: Node,
+        mut random: ChaCha8Rng,
+    ) {
         loop {
             tokio::time::sleep(between(&mut random, 50, 1_500)).await;
             if self.is_quiet.load(Ordering::Relaxed) {
@@ -65,15 +73,16 @@ impl Clients {
                 _ => 1 + random.next_u32() % 4,
             };
             let drafts = (0..count).filter_map(|_| draft(&mut random)).collect();
+            let circle = &circles[random.next_u32() as usize % circles.len()];
             // Whether it succeeds is in the history.
-            let _ = self.append(name, &node, drafts).await;
+            let _ = self.append((name, circle), &node, drafts).await;
         }
     }
 
     /// Appends facts and waits for the answer.
     pub async fn append(
         &self,
-        name: &str,
+        (name, circle): (&str, &Circle),
         node: &Node,
         drafts: Vec<Draft>,
     ) -> Result<(), NodeError> {
@@ -83,11 +92,12 @@ impl Clients {
         );
         let asked = Event::Appended {
             request,
-            compartment: PUBLIC,
+            compartment: circle.id,
             facts: count,
         };
         self.history.write(name, asked);
-        let appended = match node.registry().register_facts("public", drafts).await {
+        let registry = node.registry();
+        let appended = match registry.register_facts(&circle.name, drafts).await {
             Ok(appended) => appended,
             Err(error) => {
                 self.trace.tell(name, &format!("could not append: {error}"));
@@ -145,19 +155,19 @@ impl Clients {
     }
 
     /// Writes down what a node tells.
-    pub(crate) async fn watch(self, name: &str, mut events: NodeEvents) {
+    pub(crate) async fn watch(self, of: (&str, DomainId), mut events: NodeEvents) {
         while let Some(event) = events.next().await {
-            self.heard(name, event);
+            self.heard(of, event);
         }
     }
 
-    fn heard(&self, name: &str, event: NodeEvent) {
+    fn heard(&self, (name, own): (&str, DomainId), event: NodeEvent) {
         let peer = |domain| self.name(domain).to_owned();
         match event {
             NodeEvent::SessionBegan { peer: with } => {
                 self.trace
                     .tell(name, &format!("began a session with {}", self.name(with)));
-                let (peer, compartments) = (peer(with), vec![PUBLIC]);
+                let (peer, compartments) = (peer(with), self.book.shared(own, with));
                 self.history
                     .write(name, Event::Meets { peer, compartments });
             }

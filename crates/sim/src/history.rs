@@ -60,6 +60,7 @@ impl History {
     fn line(&self, json: &serde_json::Result<String>) {
         // Strings, numbers and lists of them always become JSON.
         if let Ok(json) = json {
+            self.trace.history(json);
             let mut written = self.written();
             written.push_str(json);
             written.push('\n');

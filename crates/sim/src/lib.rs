@@ -20,6 +20,7 @@
 pub mod run;
 pub mod scenario;
 
+mod book;
 mod clients;
 mod machine;
 mod script;
@@ -37,6 +38,7 @@ mod fault;
 mod history;
 mod trace;
 
+pub use book::{Book, Circle, Terms};
 pub use clients::{Clients, Memory};
 pub use clock::{EPOCH_MS, Rate, SeededEntropy, SimClock};
 pub use disk::{Disk, DiskBackend, DiskState, SECTOR_BYTES};
@@ -50,4 +52,4 @@ pub use power::Power;
 pub use script::{Action, Index, Mode, Script};
 pub use slow::{SlowStore, Slowness};
 pub use trace::{Fingerprint, Trace};
-pub use world::{Plan, Shape, World};
+pub use world::{Plan, Shape, Sharing, World};

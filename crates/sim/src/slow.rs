@@ -51,6 +51,7 @@ impl<S> SlowStore<S> {
     }
 
     async fn wait(&self) {
+        self.trace.step();
         let milliseconds = self.slowness.0.load(Ordering::Relaxed);
         if milliseconds > 0 {
             self.trace.fired(FaultKind::DiskSlow);

@@ -16,11 +16,12 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::book::{Book, Circle};
 use crate::clients::Clients;
 use crate::clock::Rate;
 use crate::disk::DiskState;
 use crate::fault::FaultKind;
-use crate::history::{HISTORY_VERSION, History, PUBLIC, extents};
+use crate::history::{HISTORY_VERSION, History, domain_id, extents};
 use crate::machine::{Backup, Machine};
 use crate::network::Network;
 use crate::power::Power;
@@ -41,6 +42,16 @@ pub enum Shape {
     Star,
 }
 
+/// Who gives what to whom in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the ways that there are")]
+pub enum Sharing {
+    /// Everybody gives everything to everybody he knows.
+    Public,
+    /// So, and some facts are for some domains only, which give them to each other.
+    Circles,
+}
+
 /// What a world is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
@@ -53,6 +64,8 @@ pub struct Plan {
     pub shape: Shape,
     /// What may be expected of it.
     pub mode: Mode,
+    /// Who gives what to whom.
+    pub sharing: Sharing,
     /// Whether clients append and read by themselves.
     pub has_clients: bool,
 }
@@ -89,12 +102,17 @@ impl World {
         let machine = |index| Machine::new(index, plan.seed, &trace);
         let machines = (0..plan.domains).map(machine).collect::<Result<Vec<_>>>()?;
         let names = machines.iter().map(|one| (one.domain(), one.name));
+        let book = Book::new(&plan, machines.iter().map(Machine::domain).collect());
+        for (index, machine) in machines.iter().enumerate() {
+            machine.join(&book.circles_of(index)).await?;
+        }
         let (power_lost, lost_power) = mpsc::unbounded_channel();
         let mut world = Self {
             plan,
             network: Network::new(plan.seed, &trace),
             clients: Clients {
                 history: History::new(header, &trace),
+                book,
                 names: Arc::new(names.collect()),
                 is_quiet: Arc::new(AtomicBool::new(!plan.has_clients)),
                 requests: Arc::default(),
@@ -291,13 +309,17 @@ impl World {
         trace.tell(name, if is_first { "starts" } else { "starts again" });
         let history = &self.clients.history;
         if is_first {
-            let domain = causality_judge::DomainId(*machine.domain().as_bytes());
+            let domain = domain_id(machine.domain());
             history.write(name, Event::Started { domain });
-            let to = vec![Scope {
+            let all = |circle: Circle| Scope {
                 origin: None,
-                compartment: PUBLIC,
-            }];
+                compartment: circle.id,
+            };
+            let circles = self.clients.book.circles_of(index).into_iter();
+            let to = circles.map(all).collect();
             history.write(name, Event::Entitled { to });
+            let rules = self.clients.book.told(index);
+            rules.into_iter().for_each(|told| history.write(name, told));
         } else {
             history.write(name, Event::Restarted {});
         }
@@ -309,6 +331,7 @@ impl World {
     fn attend(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         let (name, seed) = (machine.name, machine.seed ^ (machine.starts << 48));
+        let domain = machine.domain();
         let Some(running) = &mut machine.running else {
             return;
         };
@@ -317,7 +340,7 @@ impl World {
             let clients = self.clients.clone();
             running
                 .tasks
-                .spawn(async move { clients.watch(name, events).await });
+                .spawn(async move { clients.watch((name, domain), events).await });
         }
         let (power, power_lost) = (running.power.clone(), self.power_lost.clone());
         running.tasks.spawn(async move {
@@ -328,10 +351,12 @@ impl World {
         if self.plan.has_clients {
             let random = |purpose| ChaCha8Rng::seed_from_u64(seed ^ purpose);
             let (clients, of) = (self.clients.clone(), node.clone());
-            let appends = random(APPENDER);
-            running
-                .tasks
-                .spawn(async move { clients.append_now_and_then(name, of, appends).await });
+            let (appends, circles) = (random(APPENDER), clients.book.circles_of(index));
+            running.tasks.spawn(async move {
+                clients
+                    .append_now_and_then((name, circles), of, appends)
+                    .await
+            });
             let (clients, of, memory) =
                 (self.clients.clone(), node.clone(), machine.memory.clone());
             let reads = random(READER);
@@ -461,7 +486,7 @@ impl World {
         Ok(())
     }
 
-    /// Waits until all nodes hold the same.
+    /// Waits until all nodes hold the same of what they share.
     ///
     /// # Errors
     ///
@@ -475,7 +500,16 @@ impl World {
                 digests.push(registry.digest(None).await?.logs);
             }
             let took = self.clients.trace.now() - start;
-            if digests.windows(2).all(|pair| pair[0] == pair[1]) {
+            let agree = |circle: &Circle| {
+                let of_it = |index: &usize| {
+                    let logs = digests[*index].iter();
+                    logs.filter(|log| log.compartment.as_bytes() == &circle.id.0)
+                };
+                let members: Vec<_> = circle.members.iter().collect();
+                let mut pairs = members.windows(2);
+                pairs.all(|pair| of_it(pair[0]).eq(of_it(pair[1])))
+            };
+            if self.clients.book.circles().iter().all(agree) {
                 return Ok(());
             }
             if took >= most {
@@ -526,7 +560,11 @@ impl World {
             _ => None,
         };
         let others = self.acquainted.iter().filter_map(other);
-        others.map(|other| self.machines[other].as_peer()).collect()
+        let as_peer = |other| {
+            let (send, receive) = self.clients.book.whole(index, other);
+            self.machines[other].as_peer(send, receive)
+        };
+        others.map(as_peer).collect()
     }
 
     /// Tells a node that runs whom it knows now.
