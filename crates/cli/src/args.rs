@@ -247,9 +247,13 @@ Both sides add each other. Examples:
   causality peer add causality1... --as catalogue --send public
   causality peer add causality1... --send public --receive public";
 
-const IMPORT: &str = r#"A line has type, resource and content, and may have ref, aspect, valid_from, valid_until, requires, supersedes, label
+pub(crate) const IMPORT: &str = r#"A line has type, resource and content, and may have ref, aspect, valid_from, valid_until, requires, supersedes, label
 and compartment. Importing the same line again adds nothing. Example:
   {"type":"observation","resource":"earthquake/ak18247005","valid_from":"2018-01-30T22:18:21.235Z","content":{"mag":2.3}}
+
+Types: cross_domain, observation, operation, retraction, state_change, transaction, validation, and custom:NAME. A
+resource is TYPE/NAME. A time is RFC 3339 with Z or an offset, to the millisecond, or whole milliseconds since 1970. A
+fact holds from now on if it has no valid_from, and for ever if it has no valid_until.
 
 With -o jsonl each fact is told on a line of its own as soon as it is durable."#;
 

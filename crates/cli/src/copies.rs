@@ -14,6 +14,7 @@ use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::handler::{Context, done};
 use crate::home::Home;
 use crate::protocol::{CheckSummary, CopySummary, CreatedSummary, Reply, Summary};
+use crate::text;
 
 /// What the store that a backup replaces is called from then on, with a number if there is one already.
 const BEFORE: &str = "store.before-restore";
@@ -34,7 +35,8 @@ pub(crate) async fn check(context: &Context, replies: &mpsc::Sender<Reply>) -> R
     match first {
         None => Ok(()),
         Some(first) => {
-            let said = format!("the store is damaged: {count} findings, the first: {first}");
+            let found = text::count(count, "finding");
+            let said = format!("the store is damaged: {found}, the first: {first}");
             Err(Failure::new(ExitCode::Integrity, said).advise(BRING_BACK))
         }
     }
@@ -95,9 +97,10 @@ pub(crate) async fn restore(home: &Home, from: &Path) -> Result<Summary, Failure
         remove(&beside).map_err(failed)?;
         return Err(failure);
     }
-    let summary = copied(from, &store, &beside)?;
+    let mut summary = copied(from, &store, &beside)?;
     if store.exists() {
         fs::rename(&store, &before).map_err(failed)?;
+        summary.kept = Some(before.display().to_string());
     }
     fs::rename(&beside, &store).map_err(failed)?;
     File::open(home.dir())
@@ -154,5 +157,6 @@ fn copied(from: &Path, to: &Path, copy: &Path) -> Result<CopySummary, Failure> {
         from: from.display().to_string(),
         to: to.display().to_string(),
         bytes: metadata.len(),
+        kept: None,
     })
 }

@@ -14,6 +14,7 @@ use crate::facts::{PAGE_FACTS, query};
 use crate::handler::{Context, done, send};
 use crate::line::{Unsayable, line_of};
 use crate::protocol::{ExportOptions, Reply, Summary};
+use crate::text::count;
 
 /// How many bytes are gathered before they are sent.
 const OUTPUT_BYTES: usize = 1 << 16;
@@ -129,7 +130,10 @@ impl Export<'_> {
             unsayable => {
                 let reason = match unsayable {
                     Some(Err(Unsayable::Withheld(fields))) => {
-                        format!("{fields} of its fields are withheld from this domain")
+                        format!(
+                            "withheld from this domain: {}",
+                            count(fields as u64, "field")
+                        )
                     }
                     Some(Err(Unsayable::BytesKey)) => {
                         "a key in its content is \"$bytes\", which an import line keeps for bytes"
@@ -162,8 +166,8 @@ impl Export<'_> {
         match self.left_out {
             0 => Ok(()),
             left_out => {
-                let message =
-                    format!("{left_out} facts are not in the export; the reasons are above");
+                let left_out = count(left_out, "fact");
+                let message = format!("not in the export: {left_out}; the reasons are above");
                 Err(Failure::new(ExitCode::Partial, message))
             }
         }

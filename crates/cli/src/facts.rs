@@ -1,5 +1,6 @@
 //! `fact list`, `show`, `verify` and `prove`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use causality_fact::{
@@ -19,7 +20,7 @@ use crate::protocol::{
     CheckpointItem, ExportOptions, FactItem, FactSummary, Item, ProvenSummary, Reply, Summary,
     VerifySummary,
 };
-use crate::time;
+use crate::{name, text, time};
 
 /// How many facts are read from the store at once.
 pub(crate) const PAGE_FACTS: usize = 1000;
@@ -31,6 +32,7 @@ pub(crate) async fn list(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let query = query(context, &options).await?;
+    let superseded = superseded(context, query.origin).await?;
     let mut after = None;
     loop {
         let page = context
@@ -40,7 +42,10 @@ pub(crate) async fn list(
             .await?;
         for record in &page.facts {
             if let RowCore::Known(core) = record.row.core() {
-                let item = item(context, record.row.id(), core, &record.compartment).await;
+                let id = record.row.id();
+                let mut item = item(context, id, core, &record.compartment).await;
+                let newer = superseded.get(&core.origin);
+                item.superseded = newer.is_some_and(|superseded| superseded.contains(&id));
                 send(replies, Reply::Item(Item::Fact(item))).await?;
             }
         }
@@ -51,13 +56,40 @@ pub(crate) async fn list(
     }
 }
 
+/// The facts that newer ones of the same origin replace, by origin. What another origin says of them replaces nothing.
+async fn superseded(
+    context: &Context,
+    origin: Option<DomainId>,
+) -> Result<BTreeMap<DomainId, BTreeSet<FactId>>, Failure> {
+    let query = FactQuery {
+        origin,
+        ..FactQuery::default()
+    };
+    let mut superseded: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    let mut after = None;
+    loop {
+        let registry = context.node.registry();
+        let page = registry.query_facts(&query, after, PAGE_FACTS).await?;
+        for record in &page.facts {
+            if let RowCore::Known(core) = record.row.core() {
+                let ids = core.supersedes.as_slice();
+                superseded.entry(core.origin).or_default().extend(ids);
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(superseded);
+        }
+    }
+}
+
 /// Shows one fact with all that is known of it.
 pub(crate) async fn show(
     context: &Context,
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let id = fact_id(id)?;
+    let id = fact_id(context, id).await?;
     let record = context.node.registry().get_fact(id).await?;
     let record = record.ok_or(NodeError::FactNotFound(id))?;
     let Some(fact) = record.row.fact() else {
@@ -81,7 +113,8 @@ pub(crate) async fn verify(
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let record = context.node.registry().verify(fact_id(id)?).await?;
+    let id = fact_id(context, id).await?;
+    let record = context.node.registry().verify(id).await?;
     let fact = match record.row.core() {
         RowCore::Known(core) => {
             Some(item(context, record.row.id(), core, &record.compartment).await)
@@ -122,7 +155,8 @@ pub(crate) async fn verify_all(
     done(replies, Summary::Verified(summary)).await?;
     if count > 0 {
         let message = format!(
-            "{count} things do not hold; what this home holds was damaged or tampered with"
+            "what this home holds was damaged or tampered with: {}",
+            text::count(count as u64, "finding")
         );
         return Err(Failure::new(ExitCode::Integrity, message).advise(
             "restore a backup with `causality store restore FILE`, or sync into a new home",
@@ -137,7 +171,8 @@ pub(crate) async fn prove(
     id: &str,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let exhibit = context.node.registry().prove(fact_id(id)?).await?;
+    let id = fact_id(context, id).await?;
+    let exhibit = context.node.registry().prove(id).await?;
     send(replies, Reply::Bytes(exhibit.to_bytes())).await?;
     done(replies, Summary::Nothing).await
 }
@@ -153,7 +188,11 @@ pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
     })?;
     let row = &exhibit.row;
     let fact = match row.core() {
-        RowCore::Known(core) => Some(item_of(row.id(), core, core.origin.to_string(), "")),
+        RowCore::Known(core) => {
+            let compartment = compartment_of(&exhibit);
+            let origin = core.origin.to_string();
+            Some(item_of(row.id(), core, origin, &compartment))
+        }
         RowCore::Unsupported(_) => None,
     };
     let proven = row.fact().map(|fact| proven(&exhibit, &fact)).transpose()?;
@@ -166,8 +205,7 @@ pub(crate) fn verify_proof(bytes: &[u8]) -> Result<Summary, Failure> {
     }))
 }
 
-/// What an exhibit that holds has proven. Names are a matter of each home, so there are none but the public
-/// compartment's.
+/// What an exhibit that holds has proven. What a domain is called is a matter of each home, so it has no name.
 fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failure> {
     let Checkpoint {
         log,
@@ -181,12 +219,8 @@ fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failu
         log,
         position: exhibit.position,
     };
-    let compartment = match log.compartment {
-        CompartmentId::PUBLIC => PUBLIC.to_owned(),
-        other => other.to_string(),
-    };
     Ok(ProvenSummary {
-        fact: summary(fact, place, compartment, None)?,
+        fact: summary(fact, place, compartment_of(exhibit), None)?,
         checkpoint: CheckpointItem {
             size,
             root: root.to_string(),
@@ -194,6 +228,14 @@ fn proven(exhibit: &Exhibit, fact: &TemporalFact) -> Result<ProvenSummary, Failu
             epoch,
         },
     })
+}
+
+/// What the compartment of a proof is called: only one has the same name everywhere.
+fn compartment_of(exhibit: &Exhibit) -> String {
+    match exhibit.checkpoint.log.compartment {
+        CompartmentId::PUBLIC => PUBLIC.to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A time of a domain's clock.
@@ -218,11 +260,24 @@ pub(crate) async fn query(
     })
 }
 
-fn fact_id(text: &str) -> Result<FactId, Failure> {
-    text.parse().map_err(|error| {
-        Failure::usage(format_args!("{text:?} is no id of a fact: {error}"))
-            .advise("`causality fact list -o jsonl` shows ids")
-    })
+/// The fact that an id means, or its first digits.
+async fn fact_id(context: &Context, said: &str) -> Result<FactId, Failure> {
+    if let Ok(id) = said.parse() {
+        return Ok(id);
+    }
+    let show = "`causality fact list` shows ids";
+    let Some(ids) = name::ids_from(said) else {
+        let what = format_args!("{said:?} is no id of a fact, nor its first digits (at least 8)");
+        return Err(Failure::usage(what).advise(show));
+    };
+    match context.store.ids(ids, 2).await?.as_slice() {
+        [] => {
+            let what = format_args!("no fact that is held here has an id that begins with {said}");
+            Err(Failure::not_found(what).advise(show))
+        }
+        [id] => Ok(*id),
+        [one, other, ..] => Err(name::ambiguous(said, [one, other])),
+    }
 }
 
 async fn item(context: &Context, id: FactId, core: &FactCore, compartment: &str) -> FactItem {
@@ -244,6 +299,7 @@ fn item_of(id: FactId, core: &FactCore, origin: String, compartment: &str) -> Fa
         valid_from: time::format(core.valid.from()),
         valid_until: core.valid.until().map(time::format),
         compartment: compartment.to_owned(),
+        superseded: false,
     }
 }
 
@@ -330,7 +386,7 @@ impl FactSummary {
             line("content", &format!("{name}: {value}"));
         }
         if self.withheld > 0 {
-            line("withheld", &format!("{} fields", self.withheld));
+            line("withheld", &text::count(self.withheld, "field"));
         }
         text
     }
@@ -347,10 +403,11 @@ impl ProvenSummary {
         } = &self.checkpoint;
         let (signed, root) = (plain(signed), plain(root));
         format!(
-            "the proof holds: this is as its origin signed it\n{}{:<12} {signed}, over {size} facts, with the key of \
-             epoch {epoch}\n{:<12} {root}\n",
+            "the proof holds: this is as its origin signed it\n{}{:<12} {signed}, over {}, with the key of epoch \
+             {epoch}\n{:<12} {root}\n",
             self.fact.text(),
             "signed",
+            text::count(*size, "fact"),
             "root"
         )
     }
@@ -510,65 +567,27 @@ mod tests {
     #[test]
     fn what_a_proof_has_proven_is_shown_in_full() {
         let fact = fact().redact(|field| field == "mag");
-        let proven = proof_of(&fact);
-        insta::assert_snapshot!(proven.text(), @r"
+        let (proven, mut shown) = (proof_of(&fact), shown(&fact));
+        // What a domain is called is a matter of each home.
+        shown.origin_name = None;
+        let text = proven.text().replace(&shown.text(), "(the fact)\n");
+        insta::assert_snapshot!(text, @r"
         the proof holds: this is as its origin signed it
-        id           d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1
-        type         custom:report
-        resource     event/ak18247005
-        aspect       magnitude
-        valid from   2018-01-31T02:18:21.235Z
-        valid until  9223372036854775807
-        origin       0101010101010101010101010101010101010101010101010101010101010101
-        said         2018-01-31T02:23:11.235Z
-        label        reviewed
-        onward       audience
-        requires     0202020202020202020202020202020202020202020202020202020202020202
-        log          public, lane 04040404040404040404040404040404, position 5
-        content      mag: -0.1
-        withheld     3 fields
+        (the fact)
         signed       2018-01-31T02:23:11.235Z, over 7 facts, with the key of epoch 2
         root         0505050505050505050505050505050505050505050505050505050505050505
         ");
-        insta::assert_json_snapshot!(proven, @r#"
+        let mut proven = json!(proven);
+        let checkpoint = proven.as_object_mut().unwrap().remove("checkpoint");
+        assert_eq!(proven, json!(shown));
+        insta::assert_json_snapshot!(checkpoint, @r#"
         {
-          "id": "d14a54caff2de509f117e9d310fb1d4fb7d4c13ae818cbe36e9a38d2a38538c1",
-          "origin": "0101010101010101010101010101010101010101010101010101010101010101",
-          "type": "custom:report",
-          "resource": "event/ak18247005",
-          "aspect": "magnitude",
-          "valid_from": "2018-01-31T02:18:21.235Z",
-          "valid_until": "9223372036854775807",
-          "said": "2018-01-31T02:23:11.235Z",
-          "requires": [
-            "0202020202020202020202020202020202020202020202020202020202020202"
-          ],
-          "supersedes": [],
-          "label": "reviewed",
-          "onward": "audience",
-          "compartment": "public",
-          "lane": "04040404040404040404040404040404",
-          "position": 5,
-          "withheld": 3,
-          "content": {
-            "mag": -0.1
-          },
-          "checkpoint": {
-            "size": 7,
-            "root": "0505050505050505050505050505050505050505050505050505050505050505",
-            "signed": "2018-01-31T02:23:11.235Z",
-            "epoch": 2
-          }
+          "epoch": 2,
+          "root": "0505050505050505050505050505050505050505050505050505050505050505",
+          "signed": "2018-01-31T02:23:11.235Z",
+          "size": 7
         }
         "#);
-    }
-
-    #[test]
-    fn a_text_that_is_no_id_is_a_usage_error() {
-        assert_eq!(fact_id(&"0a".repeat(32)), Ok(FactId::new([10; 32])));
-        for text in ["", "0a", &"0A".repeat(32), &"zz".repeat(32)] {
-            assert_eq!(fact_id(text).unwrap_err().code, ExitCode::Usage, "{text}");
-        }
     }
 
     #[test]

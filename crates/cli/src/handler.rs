@@ -1,5 +1,6 @@
 //! Executes requests against a home, in a daemon or in the process of the command itself: the same either way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use causality_fact::DomainId;
@@ -106,11 +107,21 @@ impl Context {
 
     /// The domain that a name or id means: this one, a peer, or any other by its id.
     pub(crate) async fn origin(&self, said: &str) -> Result<DomainId, Failure> {
+        let held = self.node.status().await?.logs;
         name::origin(
             (self.node.domain(), &self.config),
             &self.peers().await,
+            held.keys().map(|log| log.origin),
             said,
         )
+    }
+
+    /// The compartments that are known here: those of peers, and those of which a log was ever held.
+    pub(crate) async fn compartments(&self, peers: &[Peer]) -> Result<BTreeSet<String>, Failure> {
+        let mut names = self.node.registry().compartments().await?;
+        let granted = peers.iter().flat_map(|peer| [&peer.send, &peer.receive]);
+        names.extend(granted.flatten().cloned());
+        Ok(names)
     }
 
     /// Whether anything that a domain said is held here.

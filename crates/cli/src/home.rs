@@ -19,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::exit::{BRING_BACK, ExitCode, Failure};
 use crate::name;
+use crate::plain::word;
 
 /// Where a home listens unless told otherwise: everywhere, on the program's own port.
 pub(crate) const LISTEN: &str = "0.0.0.0:4770";
@@ -90,6 +91,15 @@ impl Home {
         &self.dir
     }
 
+    /// The option by which a command means this home, with a blank before it; nothing for the one that is meant without.
+    pub(crate) fn option(&self) -> String {
+        if Self::at(None).is_ok_and(|home| home == *self) {
+            return String::new();
+        }
+        let dir = std::path::absolute(&self.dir).unwrap_or_else(|_| self.dir.clone());
+        format!(" --home {}", word(&dir.to_string_lossy()))
+    }
+
     /// Sets up a new home: keys, configuration, an empty store. Nothing is left of it when that fails.
     pub(crate) fn init(&self, keys: &DomainKeys, config: &Config) -> Result<(), Failure> {
         if self.is_set_up() {
@@ -108,14 +118,18 @@ impl Home {
                     .advise("name a new directory with --home DIR"),
             );
         }
+        let is_new = !self.dir.exists();
         let mut builder = fs::DirBuilder::new();
         let made = builder.recursive(true).mode(0o700).create(&self.dir);
         made.map_err(|error| self.failed(&self.dir, &error))?;
         let filled = self.fill(keys, config);
         if filled.is_err() {
             // What is there is of no use to anybody. The first error is the one to tell.
-            for file in [CONFIG, STORE] {
+            for file in [CONFIG, STORE, KEYS] {
                 let _ = fs::remove_file(self.dir.join(file));
+            }
+            if is_new {
+                let _ = fs::remove_dir(&self.dir);
             }
         }
         filled
@@ -158,7 +172,12 @@ impl Home {
     /// What the domain calls itself and where it listens.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let path = self.dir.join(CONFIG);
-        let missing = || Failure::not_found(format_args!("{} is missing", path.display()));
+        let missing = || {
+            Failure::not_found(format_args!("{} is missing", path.display())).advise(format_args!(
+                "write it again, with two lines: name = \"NAME\", what this domain calls itself, and listen = {LISTEN:?}, \
+                 or where else it listens"
+            ))
+        };
         let config: Config = parse(&path, &self.read(&path)?.ok_or_else(missing)?)?;
         let wrong = |failure: Failure| {
             Failure::new(
@@ -281,23 +300,27 @@ impl From<Peer> for PeerConfig {
     }
 }
 
-/// Writes beside the file, syncs, renames, and syncs the directory.
+/// Writes beside the file, syncs, renames, and syncs the directory. Nothing stays beside it when that fails.
 pub(crate) fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&beside)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
+    let written = write_new(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
     match path.parent() {
         Some(dir) => File::open(dir)?.sync_all(),
         None => Ok(()),
     }
+}
+
+fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path)?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn warn_if_shared(path: &Path) {
@@ -382,6 +405,17 @@ mod tests {
     }
 
     #[test]
+    fn a_command_names_every_home_but_the_one_that_it_takes_without() {
+        let home = Home::at(Some("some where".into())).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let dir = here.join("some where");
+        assert_eq!(home.option(), format!(" --home '{}'", dir.display()));
+        if let Ok(home) = Home::at(None) {
+            assert_eq!(home.option(), "");
+        }
+    }
+
+    #[test]
     fn a_home_is_set_up_once() {
         let (_folder, home) = set_up();
         let before = fs::read(home.keys_path()).unwrap();
@@ -443,6 +477,26 @@ mod tests {
         home.set_peers(vec![peer.clone()]).unwrap();
         assert_eq!(home.peers(), Ok(vec![peer]));
         assert_eq!(mode_of(&home.dir().join(PEERS)), 0o600);
+    }
+
+    #[test]
+    fn a_configuration_that_has_gone_is_missed_with_what_to_write() {
+        let (_folder, home) = set_up();
+        fs::remove_file(home.dir().join(CONFIG)).unwrap();
+        let missing = home.config().unwrap_err();
+        assert_eq!(missing.code, ExitCode::NotFound);
+        for said in [CONFIG, "name = ", "listen = \"0.0.0.0:4770\""] {
+            assert!(missing.message.contains(said), "{missing:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_stays_of_a_file_that_cannot_take_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(replace(&taken, b"new", 0o600).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

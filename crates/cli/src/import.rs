@@ -18,6 +18,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::handler::{Context, done, send};
 use crate::line::{LINE_BYTES_MAX, Line, PUBLIC};
 use crate::protocol::{ImportOptions, ImportSummary, ImportedItem, Item, Reply, Summary};
+use crate::text::count;
 use batch::{Admitted, Batch, Labels, Sent};
 use lines::{Lines, NoLine};
 
@@ -296,7 +297,7 @@ impl<'a> Import<'a> {
         match self.refused {
             Some(failure) => Err(failure),
             None if skipped > 0 => {
-                let message = format!("{source}: {skipped} lines were skipped");
+                let message = format!("{source}: skipped {}", count(skipped, "line"));
                 Err(Failure::new(ExitCode::Partial, message)
                     .advise("correct them and import again"))
             }

@@ -1,5 +1,9 @@
 //! Names, addresses and identifiers as people write them: what is allowed, and which domain is meant.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
 use causality_fact::DomainId;
 
 use crate::exit::{ExitCode, Failure};
@@ -7,6 +11,10 @@ use crate::home::{Config, Peer};
 
 /// The longest name of a domain or compartment, in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 64;
+/// The digits of an id of a fact or domain.
+const ID_DIGITS: usize = 64;
+/// The fewest of its first digits that an id is known by.
+const ID_DIGITS_MIN: usize = 8;
 /// The longest `host:port`, in bytes.
 pub(crate) const ADDRESS_BYTES_MAX: usize = 255;
 
@@ -58,11 +66,47 @@ pub(crate) fn check_address(address: &str) -> Result<(), Failure> {
     }
 }
 
+/// The ids that begin with these digits; `None` if they are too few, too many, or none.
+pub(crate) fn ids_from<T: FromStr>(digits: &str) -> Option<RangeInclusive<T>> {
+    let missing = ID_DIGITS.checked_sub(digits.len())?;
+    let filled = |digit: &str| (digits.to_owned() + &digit.repeat(missing)).parse().ok();
+    let range = filled("0")?..=filled("f")?;
+    (digits.len() >= ID_DIGITS_MIN).then_some(range)
+}
+
+/// Refuses the first digits of several ids.
+pub(crate) fn ambiguous<T: ToString>(digits: &str, ids: [&T; 2]) -> Failure {
+    let [one, other] = ids.map(T::to_string);
+    Failure::usage(format_args!(
+        "several ids begin with {digits}, such as {one} and {other}"
+    ))
+    .advise("give more digits")
+}
+
+/// Which of these domains has an id that is, or begins with, what was said.
+fn by_digits(
+    domains: impl IntoIterator<Item = DomainId>,
+    said: &str,
+) -> Result<Option<DomainId>, Failure> {
+    let Some(ids) = ids_from(said) else {
+        return Ok(None);
+    };
+    let found = domains.into_iter().filter(|domain| ids.contains(domain));
+    let found: BTreeSet<DomainId> = found.collect();
+    match (found.first(), found.last()) {
+        (Some(one), Some(other)) if one != other => Err(ambiguous(said, [one, other])),
+        (found, _) => Ok(found.copied()),
+    }
+}
+
 /// The peer that a name or id means.
 pub(crate) fn peer<'a>(peers: &'a [Peer], said: &str) -> Result<&'a Peer, Failure> {
-    let found = peers
-        .iter()
-        .find(|peer| peer.name == said || peer.id.to_string() == said);
+    let named = peers.iter().find(|peer| peer.name == said);
+    let id = match named {
+        Some(peer) => Some(peer.id),
+        None => by_digits(peers.iter().map(|peer| peer.id), said)?,
+    };
+    let found = peers.iter().find(|peer| Some(peer.id) == id);
     found.ok_or_else(|| {
         Failure::not_found(format_args!("no peer is called {said:?}")).advise(
             "`causality peer list` shows who is known, `causality peer add TICKET` adds one",
@@ -70,10 +114,11 @@ pub(crate) fn peer<'a>(peers: &'a [Peer], said: &str) -> Result<&'a Peer, Failur
     })
 }
 
-/// The domain that a name or id means: this one, a peer, or any other by its id.
+/// The domain that a name or id means: this one, a peer, one of whom something is held, or any other by its whole id.
 pub(crate) fn origin(
     own: (DomainId, &Config),
     peers: &[Peer],
+    held: impl IntoIterator<Item = DomainId>,
     said: &str,
 ) -> Result<DomainId, Failure> {
     let (domain, config) = own;
@@ -83,7 +128,11 @@ pub(crate) fn origin(
     if let Some(peer) = peers.iter().find(|peer| peer.name == said) {
         return Ok(peer.id);
     }
-    said.parse().map_err(|_| {
+    if let Ok(id) = said.parse() {
+        return Ok(id);
+    }
+    let known = peers.iter().map(|peer| peer.id).chain([domain]).chain(held);
+    by_digits(known, said)?.ok_or_else(|| {
         Failure::not_found(format_args!("no domain is called {said:?} here")).advise(
             "give the name of this domain or of a peer, or an id as `causality digest` shows it",
         )
@@ -192,19 +241,68 @@ mod tests {
             (DomainId::new([9; 32]), &config()),
             [peer_of("b", 1), peer_of("c", 2)],
         );
-        assert_eq!(origin(own, &peers, "me"), Ok(DomainId::new([9; 32])));
-        assert_eq!(origin(own, &peers, "c"), Ok(DomainId::new([2; 32])));
+        let held = [DomainId::new([1; 32]), DomainId::new([7; 32])];
+        let origin = |said: &str| origin(own, &peers, held, said);
+        for (said, id) in [
+            ("me", 9),
+            ("c", 2),
+            (&"09".repeat(4), 9),
+            (&"01".repeat(4), 1),
+            (&"07".repeat(6), 7),
+            // Whoever it is, it is meant by its whole id.
+            (&"05".repeat(32), 5),
+        ] {
+            assert_eq!(origin(said), Ok(DomainId::new([id; 32])), "{said}");
+        }
+        for said in ["nobody", &"05".repeat(31), "0909090"] {
+            assert_eq!(origin(said).unwrap_err().code, ExitCode::NotFound, "{said}");
+        }
+        let peer = |said: &str| peer(&peers, said).map(|peer| peer.name.as_str());
+        for said in ["b", &"01".repeat(32), &"01".repeat(4)] {
+            assert_eq!(peer(said), Ok("b"), "{said}");
+        }
+        for said in ["me", &"09".repeat(32), &"01".repeat(33), "0101010"] {
+            assert_eq!(peer(said).unwrap_err().code, ExitCode::NotFound, "{said}");
+        }
+    }
+
+    #[test]
+    fn digits_that_several_ids_begin_with_are_refused_and_names_go_before_digits() {
+        let mut near = peer_of("c", 1);
+        near.id = DomainId::new([[1; 16], [2; 16]].concat().try_into().unwrap());
+        let mut peers = vec![peer_of("b", 1), near.clone()];
+        let failure = peer(&peers, &"01".repeat(16)).unwrap_err();
+        assert_eq!(failure.code, ExitCode::Usage);
+        for said in [
+            "more digits",
+            &near.id.to_string(),
+            &peers[0].id.to_string(),
+        ] {
+            assert!(failure.message.contains(said), "{failure:?}");
+        }
+        let longer = "01".repeat(16) + "0";
+        assert_eq!(peer(&peers, &(longer.clone() + "2")).unwrap().name, "c");
+        assert!(peer(&peers, &longer).is_err());
+        peers.push(peer_of(&"01".repeat(4), 3));
+        assert_eq!(peer(&peers, &"01".repeat(4)).unwrap().id, peers[2].id);
+    }
+
+    #[test]
+    fn digits_stand_for_ids_from_the_least_number_on() {
+        let range = |digits: &str| ids_from::<DomainId>(digits);
+        let least = range("0a0b0c0d").unwrap();
+        assert_eq!(least.start().as_bytes()[3..6], [0x0d, 0, 0]);
+        assert_eq!(least.end().as_bytes()[3..6], [0x0d, 0xff, 0xff]);
+        let odd = range("0a0b0c0d1").unwrap();
         assert_eq!(
-            origin(own, &peers, &"05".repeat(32)),
-            Ok(DomainId::new([5; 32]))
+            (odd.start().as_bytes()[4], odd.end().as_bytes()[4]),
+            (0x10, 0x1f)
         );
-        assert_eq!(
-            origin(own, &peers, "nobody").unwrap_err().code,
-            ExitCode::NotFound
-        );
-        assert_eq!(peer(&peers, "b").unwrap().id, DomainId::new([1; 32]));
-        assert_eq!(peer(&peers, &"02".repeat(32)).unwrap().name, "c");
-        assert_eq!(peer(&peers, "me").unwrap_err().code, ExitCode::NotFound);
+        let whole = range(&"0a".repeat(32)).unwrap();
+        assert_eq!(whole.start(), whole.end());
+        for none in ["", "0a0b0c0", "0A0B0C0D", "0a0b0c0g", &"0a".repeat(33)] {
+            assert_eq!(range(none), None, "{none}");
+        }
     }
 
     #[test]

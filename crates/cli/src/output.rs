@@ -1,9 +1,11 @@
 //! What the user sees: results on standard output in the format that was asked for, all else on standard error.
 
+use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, StdoutLock, Write};
+use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use tokio::sync::mpsc;
 
 use crate::args::Format;
@@ -13,6 +15,8 @@ use crate::protocol::{Item, Reply, Summary};
 
 /// Rows of a list that are laid out together.
 const TABLE_ROWS: usize = 500;
+/// How long something has to go on before it is said how fast it goes.
+const RATE_AFTER: Duration = Duration::from_secs(1);
 
 /// What progress counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,9 @@ struct Output<W> {
     format: Format,
     unit: Unit,
     out: W,
+    /// Counts from the start, and is shown once there is something to count. Only on a terminal.
     bar: Option<ProgressBar>,
+    has_progress: bool,
     /// Members of a JSON list that were written.
     members: usize,
     rows: Vec<Item>,
@@ -83,7 +89,8 @@ impl<W: Write> Output<W> {
             format,
             unit,
             out,
-            bar: None,
+            bar: io::stderr().is_terminal().then(ProgressBar::new_spinner),
+            has_progress: false,
             members: 0,
             rows: Vec::new(),
             has_header: false,
@@ -161,11 +168,13 @@ impl<W: Write> Output<W> {
     }
 
     fn progress(&mut self, done: u64, total: Option<u64>) {
-        if !io::stderr().is_terminal() {
-            return;
+        let Some(bar) = &self.bar else { return };
+        if !std::mem::replace(&mut self.has_progress, true) {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_style(style(self.unit, total));
         }
-        let unit = self.unit;
-        let bar = self.bar.get_or_insert_with(|| new_bar(unit, total));
         bar.set_position(done);
     }
 
@@ -182,18 +191,40 @@ impl<W: Write> Output<W> {
     }
 }
 
-fn new_bar(unit: Unit, total: Option<u64>) -> ProgressBar {
+fn style(unit: Unit, total: Option<u64>) -> ProgressStyle {
     let template = match (unit, total) {
-        (Unit::Bytes, Some(_)) => "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}",
-        (Unit::Bytes, None) => "{spinner} {bytes}, {bytes_per_sec}",
-        (Unit::Facts, Some(_)) => "{wide_bar} {human_pos} of {human_len} facts, {per_sec}, {eta}",
-        (Unit::Facts, None) => "{spinner} {human_pos} facts, {per_sec}",
+        (Unit::Bytes, Some(_)) => "{wide_bar} {bytes} of {total_bytes}{pace}",
+        (Unit::Bytes, None) => "{spinner} {bytes}{pace}",
+        (Unit::Facts, Some(_)) => "{wide_bar} {human_pos} of {human_len} facts{pace}",
+        (Unit::Facts, None) => "{spinner} {human_pos} facts{pace}",
     };
-    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+    let pace = move |state: &ProgressState, to: &mut dyn fmt::Write| {
+        // A terminal that takes no text shows none.
+        let _ = to.write_str(&pace(unit, state.pos(), total, state.elapsed()));
+    };
+    let style = ProgressStyle::with_template(template);
+    style
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .with_key("pace", pace)
+}
+
+/// How fast it has gone so far, and how long the rest takes if it goes on so. Nothing at first, when both would only tell
+/// how large the first step was.
+fn pace(unit: Unit, done: u64, total: Option<u64>, elapsed: Duration) -> String {
+    if elapsed < RATE_AFTER || done == 0 {
+        return String::new();
     }
+    let rate = done as f64 / elapsed.as_secs_f64();
+    let each_second = match unit {
+        Unit::Bytes => HumanBytes(rate as u64).to_string(),
+        Unit::Facts => HumanCount(rate as u64).to_string(),
+    };
+    let rest = total.map(|total| total.saturating_sub(done) as f64 / rate);
+    let rest = rest.and_then(|rest| Duration::try_from_secs_f64(rest).ok());
+    let rest = rest.map_or_else(String::new, |rest| {
+        format!(", {} to go", HumanDuration(rest))
+    });
+    format!(", {each_second}/s{rest}")
 }
 
 /// Rows as aligned columns. Cells may hold what others have said.
@@ -317,7 +348,38 @@ mod tests {
         let all = [moved, Reply::Done(Summary::Imported(summary))];
         assert_eq!(shown(Format::Jsonl, &all).lines().count(), 2);
         assert_eq!(shown(Format::Json, &all).lines().count(), 1);
-        assert_eq!(shown(Format::Table, &all), "1 facts added, 1 lines read\n");
+        assert_eq!(shown(Format::Table, &all), "1 fact added, 1 line read\n");
+    }
+
+    #[test]
+    fn a_pace_is_told_once_there_is_one() {
+        let mib = 1 << 20;
+        let second = Duration::from_secs(1);
+        for (unit, done, total, elapsed, said) in [
+            (Unit::Bytes, 100 * mib, None, second / 1000, ""),
+            (Unit::Bytes, 0, Some(mib), second, ""),
+            (Unit::Bytes, 100 * mib, None, second * 10, ", 10.00 MiB/s"),
+            (
+                Unit::Facts,
+                9_000,
+                Some(9_000),
+                second * 2,
+                ", 4,500/s, 0 seconds to go",
+            ),
+            (
+                Unit::Facts,
+                9_000,
+                Some(99_000),
+                second * 2,
+                ", 4,500/s, 20 seconds to go",
+            ),
+            (Unit::Facts, 1, Some(u64::MAX), second * 1_000, ", 0/s"),
+        ] {
+            assert!(
+                pace(unit, done, total, elapsed).starts_with(said),
+                "{said:?}"
+            );
+        }
     }
 
     #[test]

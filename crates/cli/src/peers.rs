@@ -1,12 +1,14 @@
 //! The commands `peer ticket`, `peer add`, `peer list` and `peer remove`.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use causality_node::PeerConfig;
+use causality_strategy::suggest;
 use tokio::sync::{MutexGuard, mpsc};
 
 use crate::exit::{ExitCode, Failure};
-use crate::handler::{Context, Network, done, send};
+use crate::handler::{Context, Network, done, send as reply};
 use crate::home::Peer;
 use crate::name;
 use crate::protocol::{Item, PeerItem, Reply, Summary};
@@ -22,9 +24,9 @@ pub(crate) async fn ticket(
     if ticket.addresses.is_empty() {
         let note = "this ticket has no address, since the domain listens on every interface: whoever gets it can be \
                     called but cannot call; name an address with --address HOST:PORT";
-        send(replies, Reply::Note(note.to_owned())).await?;
+        reply(replies, Reply::Note(note.to_owned())).await?;
     }
-    send(
+    reply(
         replies,
         Reply::Bytes(format!("{}\n", ticket.to_text()).into_bytes()),
     )
@@ -79,6 +81,13 @@ pub(crate) async fn add(
         .try_for_each(|compartment| name::check_compartment(compartment))?;
     let mut peers = context.peers().await;
     name::check_free(&context.config, &peers, (&name, ticket.domain))?;
+    let known = &context.compartments(&peers).await?;
+    let new = |is_sent| move |name: &String| note_if_new(name, is_sent, known);
+    let notes = send.iter().filter_map(new(true));
+    let notes: Vec<_> = notes.chain(receive.iter().filter_map(new(false))).collect();
+    for note in notes {
+        reply(replies, Reply::Note(note)).await?;
+    }
     let peer = Peer {
         name,
         id: ticket.domain,
@@ -96,11 +105,31 @@ pub(crate) async fn add(
     done(replies, Summary::PeerAdded(item)).await
 }
 
+/// What to say of a compartment that is not known here yet: one to be sent is made by that. One to be received may well
+/// be known by then only, unless there is one of nearly the same name.
+fn note_if_new(name: &str, is_sent: bool, known: &BTreeSet<String>) -> Option<String> {
+    if known.contains(name) {
+        return None;
+    }
+    let near = suggest(name, known.iter().map(String::as_str));
+    let what = if is_sent {
+        "facts that are imported into it make it"
+    } else if near.is_some() {
+        "facts that come from this peer make it"
+    } else {
+        return None;
+    };
+    let meant = near.map_or_else(String::new, |near| format!("; is {near:?} meant?"));
+    Some(format!(
+        "no compartment is called {name:?} here yet, {what}{meant}"
+    ))
+}
+
 /// Lists the peers in the order in which they were added.
 pub(crate) async fn list(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), Failure> {
     let items: Vec<_> = context.peers().await.iter().map(PeerItem::from).collect();
     for item in items {
-        send(replies, Reply::Item(Item::Peer(item))).await?;
+        reply(replies, Reply::Item(Item::Peer(item))).await?;
     }
     done(replies, Summary::List).await
 }
@@ -158,6 +187,20 @@ impl From<&Peer> for PeerItem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_compartment_that_is_new_here_is_noted_with_the_one_that_was_meant() {
+        let known = BTreeSet::from(["public".to_owned(), "ops".to_owned()]);
+        let note = |name: &str, is_sent| note_if_new(name, is_sent, &known).unwrap_or_default();
+        for is_sent in [true, false] {
+            assert_eq!(note("public", is_sent), "");
+            let said = note("pubic", is_sent);
+            assert!(said.contains("\"pubic\" here yet"), "{said}");
+            assert!(said.ends_with("is \"public\" meant?"), "{said}");
+        }
+        assert_eq!(note("weather", false), "");
+        assert!(note("weather", true).ends_with("make it"));
+    }
 
     #[test]
     fn an_address_that_means_nothing_elsewhere_is_not_handed_out() {

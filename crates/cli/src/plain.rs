@@ -19,6 +19,15 @@ pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
+/// The text as one word of a command that somebody may paste into a shell.
+pub(crate) fn word(text: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:,+=@%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+}
+
 /// Joiners (U+200C, U+200D) stay: scripts and pictures are written with them.
 fn has_power(character: char) -> bool {
     let formats = matches!(
@@ -39,6 +48,20 @@ fn has_power(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_a_command_is_one_whatever_it_holds() {
+        for (text, expected) in [
+            ("public", "public"),
+            ("/srv/a.b_c-d:1", "/srv/a.b_c-d:1"),
+            ("", "''"),
+            ("for partners", "'for partners'"),
+            ("$(reboot) `x` \"y\" *", "'$(reboot) `x` \"y\" *'"),
+            ("it's", r"'it'\''s'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
+    }
 
     #[test]
     fn what_has_power_is_escaped_and_all_else_stays() {

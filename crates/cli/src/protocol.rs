@@ -166,6 +166,9 @@ pub(crate) struct FactItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) valid_until: Option<String>,
     pub(crate) compartment: String,
+    /// Whether a newer fact of its origin that is held here replaces it.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(crate) superseded: bool,
 }
 
 /// A durable fact of an import.
@@ -234,6 +237,10 @@ pub(crate) struct FactSummary {
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a check of facts found.
@@ -419,4 +426,7 @@ pub(crate) struct CopySummary {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) bytes: u64,
+    /// Where what was there before is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<String>,
 }

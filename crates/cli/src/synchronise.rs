@@ -8,12 +8,14 @@ use tokio::sync::mpsc;
 
 use crate::exit::{ExitCode, Failure};
 use crate::handler::{Context, done, send};
-use crate::home::Peer;
+use crate::home::{Home, Peer};
 use crate::name;
 use crate::peers::own_ticket;
+use crate::plain::word;
 use crate::protocol::{
     Item, MovedItem, ProblemKind, Reply, Summary, SyncDirection, SyncProblem, SyncSummary,
 };
+use crate::text::count;
 use crate::ticket::Ticket;
 
 /// How many logs that were not brought up to date are told in sentences.
@@ -27,7 +29,9 @@ pub(crate) async fn sync(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let peer = name::peer(&context.peers().await, said)?.clone();
-    note_if_nothing_goes(&peer, direction, replies).await?;
+    if let Some(note) = note_if_nothing_goes(&context.home, &peer, direction) {
+        send(replies, Reply::Note(note)).await?;
+    }
     let may_come = direction != SyncDirection::Push && !peer.receive.is_empty();
     let (peer, name) = (peer.id, peer.name);
     let mut last = None;
@@ -80,22 +84,18 @@ pub(crate) async fn sync(
         None => Ok(()),
         Some((only, [])) => Err(Failure::new(code, only)),
         Some(_) => {
-            let count = told.len();
+            let logs = count(told.len() as u64, "log");
             for message in told.into_iter().take(PROBLEMS_TOLD_MAX) {
                 send(replies, Reply::Note(message)).await?;
             }
-            let said = format!("{count} logs were not brought up to date with {name}");
+            let said = format!("not up to date with {name}: {logs}");
             Err(Failure::new(code, said).advise("`-o json` tells of each"))
         }
     }
 }
 
 /// Says so when nothing is granted to this peer in any direction that was asked for, and how to grant something.
-async fn note_if_nothing_goes(
-    peer: &Peer,
-    direction: SyncDirection,
-    replies: &mpsc::Sender<Reply>,
-) -> Result<(), Failure> {
+fn note_if_nothing_goes(home: &Home, peer: &Peer, direction: SyncDirection) -> Option<String> {
     let (no_send, no_receive) = (peer.send.is_empty(), peer.receive.is_empty());
     let (nothing_goes, way, missing) = match direction {
         SyncDirection::Push => (no_send, "to", "--send public"),
@@ -106,7 +106,7 @@ async fn note_if_nothing_goes(
         }
     };
     if !nothing_goes {
-        return Ok(());
+        return None;
     }
     let ticket = Ticket {
         domain: peer.id,
@@ -116,16 +116,16 @@ async fn note_if_nothing_goes(
     // Adding a peer again replaces what is granted.
     let kept = [("--send", &peer.send), ("--receive", &peer.receive)];
     let kept = kept.into_iter().flat_map(|(option, compartments)| {
-        let word = move |compartment| format!(" {option} {compartment:?}");
-        compartments.iter().map(word)
+        let grant = move |compartment: &String| format!(" {option} {}", word(compartment));
+        compartments.iter().map(grant)
     });
-    let note = format!(
-        "nothing goes {way} {}, since nothing is granted; to grant it: causality peer add {} {missing}{}",
+    Some(format!(
+        "nothing goes {way} {}, since nothing is granted; to grant it: causality{} peer add {} {missing}{}",
         peer.name,
+        home.option(),
         ticket.to_text(),
         kept.collect::<String>(),
-    );
-    send(replies, Reply::Note(note)).await
+    ))
 }
 
 /// A failure to synchronise, with what to do about it.

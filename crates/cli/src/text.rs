@@ -43,6 +43,7 @@ impl Item {
                 "VALID FROM",
                 "VALID UNTIL",
                 "COMPARTMENT",
+                "SUPERSEDED",
             ],
             Self::Imported(_) | Self::Moved(_) => &[],
         }
@@ -80,6 +81,7 @@ fn fact_cells(fact: &FactItem) -> Vec<String> {
         fact.valid_from.clone(),
         fact.valid_until.clone().unwrap_or_else(|| "-".to_owned()),
         fact.compartment.clone(),
+        if fact.superseded { "yes" } else { "-" }.to_owned(),
     ]
 }
 
@@ -127,10 +129,7 @@ impl Summary {
             Self::Synced(summary) => synced(summary),
             Self::Digest(summary) => digest(summary),
             Self::StoreChecked(summary) => checked(summary),
-            Self::StoreCopied(CopySummary { from, to, bytes }) => {
-                let (from, to) = (plain(from), plain(to));
-                format!("copied {from} to {to}: {bytes} bytes\n")
-            }
+            Self::StoreCopied(summary) => copied(summary),
             Self::StoreCreated(CreatedSummary { store }) => {
                 format!("{} is an empty store now\n", plain(store))
             }
@@ -180,9 +179,8 @@ fn status(summary: &StatusSummary) -> String {
     let mut text =
         format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
     if *serving {
-        text.push_str(&format!(
-            "  wire    {bytes_sent} bytes sent, {bytes_received} received\n"
-        ));
+        let sent = count(*bytes_sent, "byte");
+        let _ = writeln!(text, "  wire    {sent} sent, {bytes_received} received");
     }
     if !logs.is_empty() {
         let rows = logs.iter().map(|log| {
@@ -238,14 +236,14 @@ fn imported(summary: &ImportSummary) -> String {
         known,
         skipped,
     } = summary;
-    let mut text = format!("{added} facts added");
+    let mut text = format!("{} added", count(*added, "fact"));
     if *known > 0 {
-        let _ = write!(text, ", {known} were there already");
+        let _ = write!(text, ", {known} there already");
     }
     if *skipped > 0 {
-        let _ = write!(text, ", {skipped} lines skipped");
+        let _ = write!(text, ", {} skipped", count(*skipped, "line"));
     }
-    text + &format!(", {lines} lines read\n")
+    text + &format!(", {} read\n", count(*lines, "line"))
 }
 
 fn verified(summary: &VerifySummary) -> String {
@@ -274,7 +272,8 @@ fn verified(summary: &VerifySummary) -> String {
         );
     }
     if findings.is_empty() {
-        return format!("{facts} facts in {logs} logs are as their origins signed them\n");
+        let (facts, logs) = (count(*facts, "fact"), count(*logs, "log"));
+        return format!("all is as it was signed: {facts} in {logs}\n");
     }
     lines(findings)
 }
@@ -291,12 +290,14 @@ fn synced(summary: &SyncSummary) -> String {
         ..
     } = summary;
     let text = format!(
-        "{facts_sent} facts sent, {facts_received} received; {bytes_sent} bytes sent, {bytes_received} received, \
-         {round_trips} round trips, {duration_ms:.1} ms\n"
+        "{} sent, {facts_received} received; {} sent, {bytes_received} received, {}, {duration_ms:.1} ms\n",
+        count(*facts_sent, "fact"),
+        count(*bytes_sent, "byte"),
+        count((*round_trips).into(), "round trip"),
     );
     match problems.len() {
         0 => text,
-        count => format!("{text}{count} logs were not brought up to date\n"),
+        problems => format!("{text}not up to date: {}\n", count(problems as u64, "log")),
     }
 }
 
@@ -337,9 +338,33 @@ fn checked(summary: &CheckSummary) -> String {
         ..
     } = summary;
     if *finding_count == 0 {
-        return format!("{rows} facts in {segments} segments are sound\n");
+        let (rows, segments) = (count(*rows, "fact"), count(*segments, "segment"));
+        return format!("the store is sound: {rows} in {segments}\n");
     }
-    format!("{}{finding_count} findings\n", lines(findings))
+    format!("{}{}\n", lines(findings), count(*finding_count, "finding"))
+}
+
+/// How many there are of what a noun names.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+fn copied(summary: &CopySummary) -> String {
+    let CopySummary {
+        from,
+        to,
+        bytes,
+        kept,
+    } = summary;
+    let [from, to] = [from, to].map(|path| plain(path));
+    let mut text = format!("copied {from} to {to}: {}\n", count(*bytes, "byte"));
+    if let Some(kept) = kept {
+        let _ = writeln!(text, "what was there is kept as {}", plain(kept));
+    }
+    text
 }
 
 fn lines(findings: &[String]) -> String {
@@ -444,6 +469,12 @@ mod tests {
         })
     }
 
+    #[test]
+    fn one_is_not_many() {
+        let counts = [0, 1, 2].map(|number| count(number, "fact"));
+        assert_eq!(counts, ["0 facts", "1 fact", "2 facts"]);
+    }
+
     fn json(summary: &Summary) -> String {
         summary.json().unwrap()
     }
@@ -508,8 +539,9 @@ mod tests {
             from: "x".into(),
             to: "y".into(),
             bytes: 9,
+            kept: Some("z".into()),
         };
-        assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9}"#);
+        assert_snapshot!(json(&Summary::StoreCopied(copy)), @r#"{"from":"x","to":"y","bytes":9,"kept":"z"}"#);
         let created = CreatedSummary { store: "s".into() };
         assert_snapshot!(json(&Summary::StoreCreated(created)), @r#"{"store":"s"}"#);
     }
@@ -531,7 +563,7 @@ mod tests {
         ");
         assert_snapshot!(moved().text(), @r"
         3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms
-        1 logs were not brought up to date
+        not up to date: 1 log
         ");
         let added = Summary::PeerAdded(peer()).text();
         assert_snapshot!(added, @"b bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb is a peer: it is sent public, and nothing is received from it");
@@ -552,6 +584,7 @@ mod tests {
             valid_from: text(),
             valid_until: Some(text()),
             compartment: text(),
+            superseded: true,
         };
         let verified = |fact, proven, findings| {
             Summary::Verified(VerifySummary {
@@ -615,6 +648,7 @@ mod tests {
                 from: text(),
                 to: text(),
                 bytes: 1,
+                kept: Some(text()),
             }),
             Summary::StoreCreated(CreatedSummary { store: text() }),
         ]

@@ -27,6 +27,7 @@ use causality_store::StoredRow;
 use causality_sync::Appended;
 use causality_sync::Draft;
 use causality_sync::Engine;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::sync::oneshot;
@@ -322,6 +323,16 @@ impl FactRegistry {
                 .push(format!("log {log} has another root than its origin signed"));
         }
         Ok(())
+    }
+
+    /// What this domain calls the compartments of which it has ever held a log.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn compartments(&self) -> Result<BTreeSet<String>, NodeError> {
+        self.inspect(|engine| engine.compartment_names().map(str::to_owned).collect())
+            .await
     }
 
     /// What is held, log by log, of one origin or of all.

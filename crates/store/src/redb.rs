@@ -12,6 +12,7 @@ mod failure;
 mod file;
 mod group;
 mod held;
+mod holes;
 mod journal;
 mod ledger;
 mod merge;
@@ -21,7 +22,7 @@ mod segment;
 mod tables;
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -124,6 +125,20 @@ impl RedbStore {
         };
         self.run(closed).await?;
         flushed
+    }
+
+    /// The ids in a range of facts that are held, in order, at most `limit`; if there are more, any of them. Costs a read of
+    /// the index for the whole range, so it is for narrow ones, such as the ids that begin with the same digits.
+    ///
+    /// # Errors
+    ///
+    /// As reads.
+    pub async fn ids(
+        &self,
+        ids: RangeInclusive<FactId>,
+        limit: usize,
+    ) -> Result<Vec<FactId>, StoreError> {
+        self.read(move |engine| engine.ids(&ids, limit)).await
     }
 
     /// Reads everything and compares it: segments with the runs of what is held, rows with their ids, index and journal

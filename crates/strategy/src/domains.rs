@@ -31,6 +31,11 @@ impl Domains {
         self.0.iter().any(matches)
     }
 
+    /// The patterns.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &DomainPattern> {
+        self.0.iter()
+    }
+
     /// Whether no pattern has a wildcard.
     pub(crate) fn is_exact(&self) -> bool {
         self.0.iter().all(|pattern| match pattern {
@@ -54,6 +59,19 @@ impl Domains {
 pub(crate) fn covers(mine: &Pattern, other: &Pattern) -> bool {
     let is_matched = |literal| mine.matches(literal);
     mine == other || mine.as_str() == "*" || other.literal().is_some_and(is_matched)
+}
+
+/// Whether a condition, if there is one, is certainly met by what meets another one, if there is one.
+pub(crate) fn covers_given<T>(
+    mine: Option<T>,
+    other: Option<T>,
+    covers: impl Fn(T, T) -> bool,
+) -> bool {
+    match (mine, other) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(mine), Some(other)) => covers(mine, other),
+    }
 }
 
 #[cfg(test)]

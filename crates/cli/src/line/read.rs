@@ -6,6 +6,7 @@ use causality_fact::{
     Aspect, FIELDS_MAX, FactType, Label, REQUIRES_MAX, SUPERSEDES_MAX, ValidTime, Value,
 };
 use causality_node::Draft;
+use causality_strategy::suggest;
 
 use super::json::{LineError, Reader};
 use super::{PUBLIC, Said};
@@ -34,6 +35,10 @@ pub(crate) struct Name {
     pub(crate) text: String,
     pub(crate) column: usize,
 }
+
+/// The types that a line may have.
+const FACT_TYPES: &str = "state_change, operation, observation, transaction, cross_domain, validation, \
+                                     retraction or custom:NAME";
 
 const KEYS: [&str; 11] = [
     "ref",
@@ -222,21 +227,19 @@ fn reference(reader: &mut Reader<'_>) -> Result<String, LineError> {
 }
 
 fn fact_type(reader: &mut Reader<'_>) -> Result<FactType, LineError> {
-    const EXPECTED: &str = "state_change, operation, observation, transaction, cross_domain, validation, retraction \
-         or custom:NAME";
     let at = reader.start();
-    let text = reader.string(format_args!("a string for \"type\": {EXPECTED}"))?;
+    let text = reader.string(format_args!("a string for \"type\": {FACT_TYPES}"))?;
     match text.parse() {
         Ok(FactType::Resolution | FactType::Erasure) => {
             let message = format!(
-                "a {text} has rules of its own and is not imported; \"type\" is one of {EXPECTED}"
+                "a {text} has rules of its own and is not imported; \"type\" is one of {FACT_TYPES}"
             );
             Err(reader.error(at, message))
         }
         Ok(fact_type) => Ok(fact_type),
         Err(_) if !text.starts_with("custom:") => Err(reader.error(
             at,
-            format_args!("{text:?} is no fact type; \"type\" is one of {EXPECTED}"),
+            format_args!("{text:?} is no fact type; \"type\" is one of {FACT_TYPES}"),
         )),
         Err(error) => Err(reader.error(at, format_args!("\"type\": {error}"))),
     }
@@ -299,35 +302,16 @@ fn content(reader: &mut Reader<'_>) -> Result<BTreeMap<String, Value>, LineError
 }
 
 fn unknown_key(key: &str) -> String {
-    let near = KEYS.iter().map(|known| (distance(key, known), known)).min();
-    match near {
-        Some((0..=2, known)) => format!("unknown key {key:?}; is {known:?} meant?"),
-        _ => format!("unknown key {key:?}; a line has {}", KEYS.join(", ")),
+    match suggest(key, KEYS) {
+        Some(known) => format!("unknown key {key:?}; is {known:?} meant?"),
+        None => format!("unknown key {key:?}; a line has {}", KEYS.join(", ")),
     }
-}
-
-/// How many characters have to be put in, taken out or replaced (Levenshtein). Long texts are far from everything.
-fn distance(one: &str, other: &str) -> usize {
-    if one.len() > 2 * REF_BYTES_MAX {
-        return usize::MAX;
-    }
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, character) in one.chars().enumerate() {
-        let mut diagonal = above;
-        row[0] = above + 1;
-        for (column, expected) in other.iter().enumerate() {
-            let replaced = diagonal + usize::from(character != *expected);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::IMPORT;
 
     const NOW: i64 = 1_000;
 
@@ -343,6 +327,13 @@ mod tests {
     fn refused(line: &str) -> (usize, String) {
         let error = read(line).expect_err(line);
         (error.column, error.message)
+    }
+
+    #[test]
+    fn the_help_names_every_type_that_a_line_may_have() {
+        for fact_type in FACT_TYPES.split([',', ' ']) {
+            assert!(IMPORT.contains(fact_type), "no {fact_type:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Files damaged behind the program's back: noticed, said, and never made worse.
 
+use std::path::Path;
+
 use serde_json::json;
 
-use crate::support::{Home, Random, exit, observation, observations, run_with, with_full_disk};
+use crate::support::{
+    Home, Random, exit, free_port, observation, observations, run_with, with_full_disk,
+};
 
 const MARKER: &str = "81km WNW of Skagway, Alaska";
 
@@ -139,6 +143,24 @@ fn a_flipped_byte_of_a_key_file_is_noticed_and_no_secret_is_said() {
         std::fs::write(&path, &bytes).unwrap();
     }
     home.ok(&["fact", "verify", "--all"]);
+}
+
+/// What was left of the first attempt kept the second one from the directory.
+#[test]
+fn nothing_is_left_of_a_home_that_could_not_be_set_up() {
+    let home = Home::uninitialised("a", Path::new("home"), free_port());
+    let init = ["init", "--name", "a"];
+    // Not even the configuration fits; the configuration does, and the store does not.
+    for blocks in [0, 8] {
+        let said = run_with(with_full_disk(blocks, &home.command(&init)), b"")
+            .err_of(exit::OTHER, &format!("init with {blocks} blocks"));
+        assert!(!home.dir().exists(), "{blocks} blocks: {said}");
+    }
+    std::fs::create_dir(home.dir()).unwrap();
+    run_with(with_full_disk(8, &home.command(&init)), b"").failed(exit::OTHER);
+    assert_eq!(home.files(), []);
+    home.ok(&init);
+    assert_eq!(home.held(), 0);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! One home alone: import, export, list, show, verify, digest.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
-use crate::support::{Home, exit, observation, observations, string, values};
+use crate::support::{Home, exit, observation, observations, pair, string, values};
 
 #[test]
 fn importing_twice_adds_nothing() {
@@ -156,6 +158,59 @@ fn facts_are_listed_shown_and_verified_by_id() {
 }
 
 #[test]
+fn an_id_is_known_by_its_first_digits_if_they_are_enough() {
+    let (a, b) = pair();
+    a.import(&observations("sensor", 20));
+    let id = string(&a.export()[0], "ref");
+    let shown = a.json(&["fact", "show", &id]);
+    assert_eq!(a.json(&["fact", "show", &id[..8]]), shown);
+    assert_eq!(a.json(&["fact", "show", &id[..33]]), shown);
+    a.ok(&["fact", "verify", &id[..12]]);
+    assert!(!a.run(&["fact", "prove", &id[..12]]).out.is_empty());
+    a.run(&["fact", "show", &id[..7]]).failed(exit::USAGE);
+    a.run(&["fact", "show", &id.to_uppercase()])
+        .failed(exit::USAGE);
+    let other = if id.starts_with('0') { "1" } else { "0" };
+    let said = a.run(&["fact", "show", &(other.repeat(4) + &id[4..12])]);
+    assert!(said.failed(exit::NOT_FOUND).contains("begins with"));
+    let peer = string(&b.json(&["status"]), "id");
+    assert_eq!(
+        a.json(&["digest", "--origin", &peer[..12]])["logs"],
+        json!([])
+    );
+    a.ok(&["peer", "remove", &peer[..12]]);
+    a.run(&["peer", "remove", &peer[..12]])
+        .failed(exit::NOT_FOUND);
+}
+
+#[test]
+fn a_list_tells_which_facts_newer_ones_have_replaced() {
+    let home = Home::new("a");
+    let line = |number: u64| {
+        format!(r#"{{"type":"state_change","resource":"lamp/1","content":{{"n":{number}}}}}"#)
+            + "\n"
+    };
+    home.import(&(line(1) + &line(2) + &observations("sensor", 1)));
+    let lines = home.export();
+    let first = lines.iter().find(|line| line["content"]["n"] == 1).unwrap();
+    let listed = home.json(&["fact", "list"]);
+    for fact in listed.as_array().unwrap() {
+        let expected = fact["id"] == first["ref"];
+        assert_eq!(
+            fact["superseded"].as_bool().unwrap_or(false),
+            expected,
+            "{fact}"
+        );
+    }
+    let table = home.ok(&["fact", "list", "--resource", "lamp/*"]);
+    assert_eq!(
+        table.lines().filter(|line| line.ends_with("yes")).count(),
+        1,
+        "{table}"
+    );
+}
+
+#[test]
 fn a_digest_has_its_documented_keys() {
     let home = Home::new("a");
     home.import(&observations("sensor", 7));
@@ -210,7 +265,12 @@ fn a_backup_restores_into_a_home_that_writes_a_lane_of_its_own() {
     home.ok(&["store", "backup", backup.to_str().unwrap()]);
     home.ok(&["store", "check"]);
     home.import(&observations("pump", 1));
-    home.ok(&["store", "restore", backup.to_str().unwrap()]);
+    let mode = std::fs::metadata(&backup).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read the backup");
+    let kept = home.dir().join("store.before-restore.redb");
+    let said = home.ok(&["store", "restore", backup.to_str().unwrap()]);
+    assert!(said.contains(kept.to_str().unwrap()), "{said}");
+    assert!(kept.exists());
     assert_eq!(home.held(), 5);
     home.import(&observations("valve", 1));
     assert_eq!((home.logs().len(), home.held()), (2, 6));

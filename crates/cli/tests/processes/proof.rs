@@ -75,6 +75,9 @@ fn a_proof_shows_what_it_has_proven_as_the_home_shows_it() {
     std::fs::write(&file, &proof).unwrap();
     let verified: Value = serde_json::from_str(&verify_as("json", &file).text()).unwrap();
     let mut proven = verified["proven"].clone();
+    for key in ["id", "type", "resource", "valid_from", "compartment"] {
+        assert_eq!(verified["fact"][key], proven[key], "{key}");
+    }
     let digest = home.json(&["digest"]);
     assert_eq!(proven["checkpoint"]["size"], digest["logs"][0]["size"]);
     assert_eq!(proven["checkpoint"]["root"], digest["logs"][0]["root"]);

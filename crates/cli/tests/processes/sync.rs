@@ -78,6 +78,22 @@ fn it_is_the_same_through_the_daemon_of_the_caller() {
 }
 
 #[test]
+fn a_grant_of_a_compartment_that_is_not_there_yet_is_noted() {
+    let (a, b) = (Home::new("a"), Home::new("b"));
+    let ticket = b.ticket();
+    let add = |grants: &[&str]| {
+        let outcome = a.run(&[&["peer", "add", &ticket], grants].concat());
+        assert_eq!(outcome.code, exit::OK, "{}", outcome.err);
+        outcome.err
+    };
+    assert_eq!(add(&["--send", "public", "--receive", "weather"]), "");
+    let said = add(&["--send", "pubic"]);
+    assert!(said.contains("\"public\" meant?"), "{said}");
+    // Now it is known, whether it was meant or not.
+    assert_eq!(add(&["--send", "pubic"]), "");
+}
+
+#[test]
 fn nothing_is_shared_unless_the_sender_says_so() {
     let (a, b) = (Home::new("a"), Home::new("b"));
     a.add_peer(&b, &[]);

@@ -1,6 +1,8 @@
 //! The file of a store: opened under a lock, and made under another name, so that half a store never has its name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -32,6 +34,9 @@ pub(super) fn create(
     let path = &config.path;
     let staged = staged(path);
     let mut options = OpenOptions::new();
+    // Facts are for whoever the policies let have them, and not for every user of the machine.
+    #[cfg(unix)]
+    OpenOptionsExt::mode(&mut options, 0o600);
     let file = options
         .read(true)
         .write(true)
@@ -105,6 +110,17 @@ mod tests {
         let path = config.path.clone();
         let opened = open(&config).map(drop);
         assert_eq!(opened, Err(StoreError::NotAStore { path }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let config = RedbConfig::new(folder.path().join("store.redb"));
+        create(&config, |_| Ok(())).map(drop).unwrap();
+        let mode = fs::metadata(&config.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 
     #[test]

@@ -58,6 +58,38 @@ crate::conformance_tests!(inline_work, inline_store);
 crate::conformance_tests!(small_steps, eager_store);
 crate::conformance_tests!(threads, threaded_store);
 
+#[tokio::test]
+async fn ids_are_found_by_what_they_begin_with() {
+    let store = eager_store();
+    let logs = [log(1, 1), log(1, 2)];
+    let entries = logs
+        .iter()
+        .flat_map(|log| (0..20).map(|number| full(*log, number)));
+    store.commit(batch(entries)).await.unwrap();
+    // The same facts once more, in another lane of the same origin.
+    let copies = (0..20).map(|number| NewEntry {
+        log: log(1, 3),
+        ..full(logs[0], number)
+    });
+    store.commit(batch(copies)).await.unwrap();
+    let all = FactId::new([0; 32])..=FactId::new([0xff; 32]);
+    let ids = store.ids(all.clone(), 100).await.unwrap();
+    assert_eq!(ids.len(), 40);
+    assert!(ids.is_sorted());
+    assert_eq!(store.ids(all, 7).await.unwrap().len(), 7);
+    for id in &ids {
+        assert_eq!(store.ids(*id..=*id, 2).await, Ok(vec![*id]));
+        let mut end = *id.as_bytes();
+        end[31] = 0xff;
+        let mut start = end;
+        start[31] = id.as_bytes()[31].wrapping_add(1);
+        // The index holds the first half of an id only.
+        let near = FactId::new(start)..=FactId::new(end);
+        let expected: Vec<_> = ids.iter().filter(|id| near.contains(id)).copied().collect();
+        assert_eq!(store.ids(near, 2).await, Ok(expected));
+    }
+}
+
 /// Runs jobs once the caller waits, so that batches queue up and the background works between their commits.
 fn later(job: Box<dyn FnOnce() + Send>) {
     tokio::spawn(async { job() });
@@ -114,5 +146,6 @@ async fn index_keys_in_memory_stay_below_their_bound() {
 }
 
 mod damage;
+mod holes;
 mod model;
 mod power;
