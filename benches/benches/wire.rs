@@ -7,8 +7,8 @@ use std::hint::black_box;
 use causality_benches::Log;
 use causality_fact::BLOCK_LEAVES;
 use causality_wire::{
-    AcceptedFormats, BincodeSerializer, BoundedVec, FactSync, LogNumber, MessageSerializer as _,
-    Receipt, SyncMessage,
+    AcceptedFormats, BincodeSerializer, BoundedVec, FactSync, Held, LogNumber,
+    MessageSerializer as _, Receipt, SyncMessage,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -22,6 +22,8 @@ fn messages(c: &mut Criterion) {
     let receipt = Receipt {
         log: LogNumber(0),
         size: 4096,
+        reveals: 0,
+        held: Held::Complete,
         refused: BoundedVec::default(),
         credit: 1 << 20,
     };

@@ -11,8 +11,9 @@ use x25519_dalek::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use causality_fact::{
-    Checkpoint, DomainId, EncryptionPublicKey, Hlc, KeyError, KeyId, KeyLog, KeyRecord,
-    LOG_SIZE_MAX, LogId, SignedKeyRecord, SigningPublicKey, TransportPublicKey, TreeHead,
+    Checkpoint, ConvergenceReceipt, DomainId, EncryptionPublicKey, Frontiers, Hlc, KeptBack,
+    KeyError, KeyId, KeyLog, KeyRecord, LOG_SIZE_MAX, LogId, SignedKeyRecord, SigningPublicKey,
+    TransportPublicKey, TreeHead, WithheldStatement,
 };
 
 /// The secrets of a domain that has one node, with the records that publish their public halves.
@@ -98,6 +99,63 @@ impl DomainKeys {
         })
     }
 
+    /// Signs what of the first `size` positions of a log of this domain is kept back from an audience at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign_checkpoint`](Self::sign_checkpoint), and when the sets overlap or reach above the size.
+    pub fn sign_withheld_statement(
+        &self,
+        log: LogId,
+        size: u64,
+        audience: DomainId,
+        kept: &KeptBack,
+        hlc: Hlc,
+    ) -> Result<WithheldStatement, SignError> {
+        self.check_log(log, size)?;
+        if !kept.fits(size) {
+            return Err(SignError::Misplaced { size });
+        }
+        let mut statement = WithheldStatement {
+            log,
+            size,
+            audience,
+            withheld: kept.withheld.hash(),
+            deferred: kept.deferred.hash(),
+            partial: kept.partial.hash(),
+            hlc,
+            epoch: self.log.head().epoch,
+            key: self.secrets.signing_key().id(),
+            signature: [0; 64],
+        };
+        statement.signature = self.sign_message(&statement.signed_message());
+        Ok(statement)
+    }
+
+    /// Signs for a peer what both hold within a scope, after the receipt of this hash; the first one names zeros.
+    pub fn sign_convergence_receipt(
+        &self,
+        peer: DomainId,
+        scope: [u8; 16],
+        frontiers: Frontiers,
+        hlc: Hlc,
+        previous: [u8; 32],
+    ) -> ConvergenceReceipt {
+        let mut receipt = ConvergenceReceipt {
+            signer: self.domain(),
+            peer,
+            scope,
+            frontiers,
+            hlc,
+            previous,
+            epoch: self.log.head().epoch,
+            key: self.secrets.signing_key().id(),
+            signature: [0; 64],
+        };
+        receipt.signature = self.sign_message(&receipt.signed_message());
+        receipt
+    }
+
     /// The secret of the transport key, for the layer that proves it in TLS.
     pub fn transport_secret(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.secrets.transport.to_bytes())
@@ -136,17 +194,24 @@ impl DomainKeys {
     }
 
     fn sign(&self, mut checkpoint: Checkpoint) -> Result<Checkpoint, SignError> {
-        let (expected, found) = (self.domain(), checkpoint.log.origin);
+        self.check_log(checkpoint.log, checkpoint.size)?;
+        checkpoint.signature = self.sign_message(&checkpoint.signed_message());
+        Ok(checkpoint)
+    }
+
+    fn check_log(&self, log: LogId, size: u64) -> Result<(), SignError> {
+        let (expected, found) = (self.domain(), log.origin);
         if found != expected {
             return Err(SignError::OtherDomain { expected, found });
         }
-        if checkpoint.size > LOG_SIZE_MAX {
-            let actual = checkpoint.size;
-            return Err(SignError::TooLarge { actual });
+        if size > LOG_SIZE_MAX {
+            return Err(SignError::TooLarge { actual: size });
         }
-        let message = checkpoint.signed_message();
-        checkpoint.signature = self.secrets.signing.sign(&message).to_bytes();
-        Ok(checkpoint)
+        Ok(())
+    }
+
+    fn sign_message(&self, message: &[u8]) -> [u8; 64] {
+        self.secrets.signing.sign(message).to_bytes()
     }
 }
 
@@ -156,10 +221,16 @@ impl fmt::Debug for DomainKeys {
     }
 }
 
-/// Why a checkpoint is not signed: nobody would accept it. The caller's mistake.
+/// Why something about a log is not signed: nobody would accept it. The caller's mistake.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SignError {
+    /// Positions are kept back in two ways, or lie above the size that is spoken of.
+    #[error("the positions kept back overlap, or are not all below {size}")]
+    Misplaced {
+        /// The size.
+        size: u64,
+    },
     /// The log belongs to another domain than the keys.
     #[error("the log is of domain {found}, these are the keys of {expected}")]
     OtherDomain {
@@ -328,6 +399,54 @@ mod tests {
         let actual = LOG_SIZE_MAX + 1;
         let large = keys.sign_checkpoint(log_of(expected), head(actual), Hlc::default());
         assert_eq!(large, Err(SignError::TooLarge { actual }));
+    }
+
+    #[test]
+    fn a_withheld_statement_verifies_and_speaks_of_its_sets() {
+        let keys = keys();
+        let (log, audience) = (log_of(keys.domain()), DomainId::new([9; 32]));
+        let mut kept = KeptBack::default();
+        kept.withheld.insert(0..3).unwrap();
+        kept.deferred.insert(5..6).unwrap();
+        let sign = |size, kept: &KeptBack| {
+            keys.sign_withheld_statement(log, size, audience, kept, Hlc::from_millis(9))
+        };
+        for size in [6, LOG_SIZE_MAX] {
+            let statement = sign(size, &kept).unwrap();
+            assert!(statement.is_about(&kept));
+            let verified = keys.key_log().verify_withheld_statement(statement);
+            assert_eq!(verified.unwrap().audience, audience);
+        }
+        assert_eq!(sign(5, &kept), Err(SignError::Misplaced { size: 5 }));
+        let actual = LOG_SIZE_MAX + 1;
+        assert_eq!(sign(actual, &kept), Err(SignError::TooLarge { actual }));
+        let (expected, found) = (keys.domain(), audience);
+        let other = keys.sign_withheld_statement(log_of(found), 6, audience, &kept, Hlc::default());
+        assert_eq!(other, Err(SignError::OtherDomain { expected, found }));
+        kept.partial.insert(2..3).unwrap();
+        assert_eq!(sign(6, &kept), Err(SignError::Misplaced { size: 6 }));
+    }
+
+    #[test]
+    fn convergence_receipts_verify_and_are_a_chain_beyond_a_rotation() {
+        let old = keys();
+        let new = rotated(&old, &[]);
+        let peer = DomainId::new([9; 32]);
+        let frontiers = Frontiers {
+            signer: [1; 32],
+            peer: [2; 32],
+        };
+        let sign = |keys: &DomainKeys, time, previous| {
+            let hlc = Hlc::from_millis(time);
+            keys.sign_convergence_receipt(peer, [3; 16], frontiers, hlc, previous)
+        };
+        let first = sign(&old, 5, [0; 32]);
+        let second = sign(&new, 6, first.hash());
+        assert!(first.follows(None) && second.follows(Some(&first)));
+        for receipt in [first, second] {
+            let verified = new.key_log().verify_convergence_receipt(receipt);
+            assert_eq!(verified.unwrap().signer, old.domain());
+        }
     }
 
     #[test]

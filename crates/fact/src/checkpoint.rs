@@ -127,15 +127,7 @@ impl Checkpoint {
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let at = from.at();
-        let code = from.u8()?;
-        if code != CHECKPOINT_VERSION {
-            return Err(DecodeError::UnknownCode {
-                at,
-                what: "checkpoint version",
-                code,
-            });
-        }
+        from.version("checkpoint version", CHECKPOINT_VERSION)?;
         Ok(Self {
             log: LogId::decode(from)?,
             size: from.uint_up_to("log size", LOG_SIZE_MAX)?,

@@ -379,7 +379,12 @@ pub fn blocks_behind(held: u64, size: u64) -> u64 {
     blocks_of(size).saturating_sub(held / BLOCK_LEAVES)
 }
 
-fn decode_entries(bytes: &[u8], origin: DomainId) -> Result<Vec<Entry>, DecodeError> {
+/// The entries of a chunk of a log of `origin`, one after the other.
+///
+/// # Errors
+///
+/// When one of them is not canonical.
+pub fn decode_entries(bytes: &[u8], origin: DomainId) -> Result<Vec<Entry>, DecodeError> {
     let mut from = Decoder::new(bytes);
     let mut entries = Vec::new();
     while from.remaining() > 0 {

@@ -245,6 +245,15 @@ impl<'a> Decoder<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
+    /// The version of a format, of which one is known.
+    pub(crate) fn version(&mut self, what: &'static str, known: u8) -> Result<(), DecodeError> {
+        let at = self.at;
+        match self.u8()? {
+            code if code == known => Ok(()),
+            code => Err(DecodeError::UnknownCode { at, what, code }),
+        }
+    }
+
     /// Eight bytes, little endian.
     pub fn fixed_u64(&mut self) -> Result<u64, DecodeError> {
         self.array().map(u64::from_le_bytes)

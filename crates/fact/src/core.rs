@@ -245,7 +245,7 @@ pub struct CoreHeader {
 }
 
 impl CoreHeader {
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let version = from.u8()?;
         let at = from.at();
         let onward = match from.u8()? {

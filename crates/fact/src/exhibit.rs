@@ -130,15 +130,7 @@ impl Exhibit {
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let at = from.at();
-        let code = from.u8()?;
-        if code != EXHIBIT_VERSION {
-            return Err(DecodeError::UnknownCode {
-                at,
-                what: "proof version",
-                code,
-            });
-        }
+        from.version("proof version", EXHIBIT_VERSION)?;
         let count = from.length("number of key records", KEY_RECORDS_MAX)?;
         let keys = (0..count)
             .map(|_| {

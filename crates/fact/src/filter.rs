@@ -278,11 +278,7 @@ impl FactFilter {
             return Err(FilterError::TooLong(bytes.len()));
         }
         let nodes = Decoder::exactly(bytes, |from| {
-            let code = from.u8()?;
-            if code != FILTER_VERSION {
-                let what = "filter version";
-                return Err(DecodeError::UnknownCode { at: 0, what, code });
-            }
+            from.version("filter version", FILTER_VERSION)?;
             let count = from.length("number of nodes", FILTER_NODES_MAX)?;
             (0..count).map(|_| FilterNode::decode(from)).collect()
         })?;

@@ -5,11 +5,13 @@ use crate::checkpoint::Checkpoint;
 use crate::codec::DecodeError;
 use crate::codec::Decoder;
 use crate::codec::Encoder;
+use crate::convergence::ConvergenceReceipt;
 use crate::hash::TaggedHash;
 use crate::hash::tagged_message;
 use crate::id::DomainId;
 use crate::id::KeyId;
 use crate::verified::Verified;
+use crate::withheld::WithheldStatement;
 use ed25519_dalek::Signature;
 use ed25519_dalek::VerifyingKey;
 use std::fmt;
@@ -151,14 +153,7 @@ impl KeyRecord {
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let at = from.at();
-        let code = from.u8()?;
-        if code != KEY_RECORD_VERSION {
-            return Err(DecodeError::UnknownCode {
-                at,
-                what: "key record version",
-                code,
-            });
-        }
+        from.version("key record version", KEY_RECORD_VERSION)?;
         let epoch = from.length("key epoch", KEY_RECORDS_MAX - 1)?;
         let record = Self {
             epoch: u32::try_from(epoch).expect("the limit fits"),
@@ -438,16 +433,43 @@ impl KeyLog {
         &self,
         checkpoint: Checkpoint,
     ) -> Result<Verified<Checkpoint>, KeyError> {
-        if checkpoint.log.origin != self.domain {
-            let found = checkpoint.log.origin;
-            return Err(KeyError::OtherDomain {
-                expected: self.domain,
-                found,
-            });
-        }
-        let key = self.signing_key(checkpoint.epoch, checkpoint.key)?;
-        verify_strict(&key.0, &checkpoint.signed_message(), &checkpoint.signature)?;
+        let signer = (checkpoint.epoch, checkpoint.key);
+        self.check_domain(checkpoint.log.origin)?;
+        self.check_signature(signer, &checkpoint.signed_message(), &checkpoint.signature)?;
         Ok(Verified::new(checkpoint))
+    }
+
+    /// Verifies the signature of a withheld statement about a log of this domain.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_checkpoint`](Self::verify_checkpoint).
+    pub fn verify_withheld_statement(
+        &self,
+        said: WithheldStatement,
+    ) -> Result<Verified<WithheldStatement>, KeyError> {
+        self.check_domain(said.log.origin)?;
+        self.check_signature(
+            (said.epoch, said.key),
+            &said.signed_message(),
+            &said.signature,
+        )?;
+        Ok(Verified::new(said))
+    }
+
+    /// Verifies the signature of a convergence receipt of this domain.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify_checkpoint`](Self::verify_checkpoint).
+    pub fn verify_convergence_receipt(
+        &self,
+        receipt: ConvergenceReceipt,
+    ) -> Result<Verified<ConvergenceReceipt>, KeyError> {
+        let signer = (receipt.epoch, receipt.key);
+        self.check_domain(receipt.signer)?;
+        self.check_signature(signer, &receipt.signed_message(), &receipt.signature)?;
+        Ok(Verified::new(receipt))
     }
 
     /// How many positions of a lane stand, given its checkpoints of all epochs that are known: those covered by a key
@@ -471,6 +493,25 @@ impl KeyLog {
             cut = sizes.into_iter().fold(cut, u64::min);
         }
         standing
+    }
+
+    fn check_domain(&self, found: DomainId) -> Result<(), KeyError> {
+        let expected = self.domain;
+        if found != expected {
+            return Err(KeyError::OtherDomain { expected, found });
+        }
+        Ok(())
+    }
+
+    /// Whether a key of an epoch signed a message.
+    fn check_signature(
+        &self,
+        (epoch, key): (u32, KeyId),
+        message: &[u8],
+        signature: &[u8; 64],
+    ) -> Result<(), KeyError> {
+        let key = self.signing_key(epoch, key)?;
+        verify_strict(&key.0, message, signature)
     }
 
     fn signing_key(&self, epoch: u32, key: KeyId) -> Result<SigningPublicKey, KeyError> {

@@ -61,11 +61,14 @@ mod value;
 
 mod checkpoint;
 mod chunk;
+mod convergence;
 mod exhibit;
 mod key;
 mod positions;
+mod reveal;
 mod tree;
 mod verified;
+mod withheld;
 
 mod filter;
 mod query;
@@ -77,11 +80,14 @@ mod tests;
 pub use checkpoint::{CHECKPOINT_VERSION, Checkpoint, LOG_SIZE_MAX, LogId};
 pub use chunk::{
     CHUNK_BYTES_MAX, Chunk, ChunkError, Entry, Extension, SignedBlocks, blocks_behind,
-    right_hashes, right_hashes_of_parts,
+    decode_entries, right_hashes, right_hashes_of_parts,
 };
 pub use codec::{DecodeError, Decoder, Encoder};
 pub use content::{
     Content, ContentError, ContentHash, FIELDS_MAX, PartialContent, Salt, Seed, WholeContent,
+};
+pub use convergence::{
+    CONVERGENCE_RECEIPT_VERSION, ConvergenceReceipt, Frontiers, frontier_digest,
 };
 pub use core::{
     AnyCore, CORE_VERSION, CoreHeader, FactCore, Onward, REQUIRES_MAX, References, SUPERSEDES_MAX,
@@ -106,7 +112,10 @@ pub use name::{
 };
 pub use positions::{PositionSet, PositionTooLarge};
 pub use query::{DomainPattern, FactQuery, FactTypePattern, Pattern};
-pub use row::{FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact};
+pub use reveal::{decode_reveal, encode_reveal};
+pub use row::{
+    FACT_BYTES_MAX, FactTooLarge, ROW_BYTES_MAX, Row, RowCore, RowState, TemporalFact, peek_row,
+};
 pub use time_map::{TIME_MAP_LOGS_MAX, TIME_MAP_VERSION, TimeMap, TimeMapError};
 pub use tree::{
     BLOCK_LEAVES, BLOCK_LEVEL, BlockRoots, CompactRange, MAX_TREE_SIZE, Subtree, TreeError,
@@ -115,3 +124,4 @@ pub use tree::{
 };
 pub use value::{DEPTH_MAX, FIELD_NAME_BYTES_MAX, Fraction, Value, ValueError};
 pub use verified::Verified;
+pub use withheld::{KeptBack, WITHHELD_STATEMENT_VERSION, WithheldStatement};

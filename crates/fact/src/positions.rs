@@ -90,6 +90,27 @@ impl PositionSet {
         Ok(())
     }
 
+    /// Takes the positions of a range out of the set; one that runs backwards is empty.
+    pub fn remove(&mut self, range: Range<u64>) {
+        let Range { start, end } = range;
+        if start >= end {
+            return;
+        }
+        while let Some((&other_start, &other_end)) = self.runs.range(..end).next_back() {
+            if other_end <= start {
+                return;
+            }
+            self.runs.remove(&other_start);
+            if other_end > end {
+                self.runs.insert(end, other_end);
+            }
+            if other_start < start {
+                self.runs.insert(other_start, start);
+                return;
+            }
+        }
+    }
+
     /// Whether the position is in the set.
     pub fn contains(&self, position: u64) -> bool {
         self.runs
@@ -153,11 +174,16 @@ impl PositionSet {
         code::encode(&self.runs)
     }
 
-    /// The first 16 bytes of the tagged hash of the encoding: equal for equal sets only.
-    pub fn digest(&self) -> [u8; 16] {
-        let hash = TaggedHash::new("causality/0/positions")
+    /// The tagged hash of the encoding: equal for equal sets only.
+    pub fn hash(&self) -> [u8; 32] {
+        TaggedHash::new("causality/0/positions")
             .chain(self.encode())
-            .finish();
+            .finish()
+    }
+
+    /// The first 16 bytes of the [`hash`](Self::hash), for what two sides compare and nobody signs.
+    pub fn digest(&self) -> [u8; 16] {
+        let hash = self.hash();
         *hash.first_chunk().expect("16 bytes are fewer than 32")
     }
 }

@@ -220,11 +220,7 @@ impl Row {
                 FactCore::decode_compact(from, origin, root).map(known)
             }
             RAW => Self::read_raw(from),
-            code => Err(DecodeError::UnknownCode {
-                at: 0,
-                what: "kind of row",
-                code,
-            }),
+            code => Err(unknown_kind(code)),
         }
     }
 
@@ -301,6 +297,24 @@ impl Row {
     }
 }
 
+/// What the core of an encoded row starts with, whatever its version: enough to relay the row as its origin wants. Reads
+/// no further, so it costs next to nothing, and says nothing about the rest.
+///
+/// # Errors
+///
+/// When the bytes do not start as a row does.
+pub fn peek_row(bytes: &[u8]) -> Result<CoreHeader, DecodeError> {
+    let mut from = Decoder::new(bytes);
+    match from.u8()? {
+        WHOLE | PARTIAL => CoreHeader::decode(&mut from),
+        RAW => {
+            let core = from.bytes("core length", FACT_BYTES_MAX)?;
+            CoreHeader::decode(&mut Decoder::new(core))
+        }
+        code => Err(unknown_kind(code)),
+    }
+}
+
 impl From<TemporalFact> for Row {
     fn from(fact: TemporalFact) -> Self {
         let (mask, bytes) = (withholding_mask(&fact.content), fact.to_row());
@@ -322,6 +336,14 @@ impl From<&TemporalFact> for Row {
             mask: withholding_mask(&fact.content),
             bytes: fact.to_row(),
         }
+    }
+}
+
+fn unknown_kind(code: u8) -> DecodeError {
+    DecodeError::UnknownCode {
+        at: 0,
+        what: "kind of row",
+        code,
     }
 }
 
@@ -517,6 +539,34 @@ mod tests {
         assert!(Row::from_bytes(&one.to_row(), ORIGIN).is_ok());
         assert_eq!(one.merge(&one).as_ref(), Some(&one));
         assert_eq!(one.merge(&other), None);
+    }
+
+    #[test]
+    fn the_head_of_a_row_is_read_without_the_rest() {
+        let whole = fact(1).unwrap();
+        let head = CoreHeader {
+            version: 0,
+            onward: Onward::Any,
+            label: Label::default(),
+        };
+        assert_eq!(peek_row(&whole.to_row()[..4]), Ok(head.clone()));
+        let part = whole.redact(|_| false).to_row();
+        assert_eq!(peek_row(&part[..4]), Ok(head.clone()));
+        let mut newer = whole.core().to_bytes();
+        newer[0] = 9;
+        let raw = Row::unsupported(&newer, b"opaque").unwrap();
+        assert_eq!(peek_row(raw.bytes()), Ok(CoreHeader { version: 9, ..head }));
+        assert_eq!(peek_row(&part[..3]), Err(DecodeError::Truncated { at: 3 }));
+        assert_eq!(
+            peek_row(&[RAW, 1, 0]),
+            Err(DecodeError::Truncated { at: 1 })
+        );
+        assert_eq!(
+            peek_row(&[RAW, 9, 0]),
+            Err(DecodeError::Truncated { at: 3 })
+        );
+        assert_eq!(peek_row(&[]), Err(DecodeError::Truncated { at: 0 }));
+        assert_eq!(peek_row(&[3]), Err(unknown_kind(3)));
     }
 
     #[test]

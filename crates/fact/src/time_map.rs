@@ -128,11 +128,7 @@ impl TimeMap {
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let code = from.u8()?;
-        if code != TIME_MAP_VERSION {
-            let what = "time map version";
-            return Err(DecodeError::UnknownCode { at: 0, what, code });
-        }
+        from.version("time map version", TIME_MAP_VERSION)?;
         let count = from.length("number of logs", TIME_MAP_LOGS_MAX)?;
         let mut sizes = BTreeMap::new();
         for _ in 0..count {

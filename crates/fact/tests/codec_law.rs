@@ -9,6 +9,7 @@ use causality_fact::Checkpoint;
 use causality_fact::Comparison;
 use causality_fact::CompartmentId;
 use causality_fact::ContentHash;
+use causality_fact::ConvergenceReceipt;
 use causality_fact::CustomType;
 use causality_fact::Decoder;
 use causality_fact::DomainId;
@@ -22,6 +23,7 @@ use causality_fact::FactId;
 use causality_fact::FactType;
 use causality_fact::FactTypePattern;
 use causality_fact::FilterNode;
+use causality_fact::Frontiers;
 use causality_fact::Hlc;
 use causality_fact::KeyId;
 use causality_fact::KeyRecord;
@@ -45,6 +47,10 @@ use causality_fact::TreeHash;
 use causality_fact::ValidTime;
 use causality_fact::Value;
 use causality_fact::WholeContent;
+use causality_fact::WithheldStatement;
+use causality_fact::decode_reveal;
+use causality_fact::encode_reveal;
+use causality_fact::peek_row;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -67,6 +73,13 @@ const CORE: Codec = Codec(|bytes| match AnyCore::from_bytes(bytes).ok()? {
 const ROW: Codec = Codec(|bytes| {
     let row = Row::from_bytes(bytes, ORIGIN).ok()?;
     assert_eq!(row.bytes(), bytes);
+    let head = peek_row(bytes).unwrap();
+    match row.core() {
+        RowCore::Known(core) => {
+            assert_eq!((head.onward, head.label), (core.onward, core.label.clone()))
+        }
+        RowCore::Unsupported(header) => assert_eq!(head, *header),
+    }
     let Some(fact) = row.fact() else {
         assert!(matches!(row.core(), RowCore::Unsupported(_)));
         return Some(bytes.to_vec());
@@ -95,6 +108,16 @@ const ENTRIES: Codec = Codec(|bytes| {
     }
     Some(to.finish())
 });
+
+const REVEAL: Codec = Codec(|bytes| {
+    let rows = decode_reveal(bytes, ORIGIN).ok()?;
+    let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
+    Some(encode_reveal(rows))
+});
+
+const WITHHELD: Codec = Codec(|bytes| Some(WithheldStatement::from_bytes(bytes).ok()?.to_bytes()));
+
+const RECEIPT: Codec = Codec(|bytes| Some(ConvergenceReceipt::from_bytes(bytes).ok()?.to_bytes()));
 
 impl Codec {
     /// The law for one byte string.
@@ -308,6 +331,40 @@ fn checkpoint() -> impl Strategy<Value = Checkpoint> {
         )
 }
 
+fn withheld_statement() -> impl Strategy<Value = WithheldStatement> {
+    let said = any::<([u8; 32], [[u8; 32]; 3])>();
+    (checkpoint(), said).prop_map(|(signed, (audience, sets))| WithheldStatement {
+        log: signed.log,
+        size: signed.size,
+        audience: DomainId::new(audience),
+        withheld: sets[0],
+        deferred: sets[1],
+        partial: sets[2],
+        hlc: signed.hlc,
+        epoch: signed.epoch,
+        key: signed.key,
+        signature: signed.signature,
+    })
+}
+
+fn convergence_receipt() -> impl Strategy<Value = ConvergenceReceipt> {
+    let said = any::<([u8; 32], [u8; 16], [[u8; 32]; 3])>();
+    (checkpoint(), said).prop_map(|(signed, (peer, scope, hashes))| ConvergenceReceipt {
+        signer: signed.log.origin,
+        peer: DomainId::new(peer),
+        scope,
+        frontiers: Frontiers {
+            signer: hashes[0],
+            peer: hashes[1],
+        },
+        hlc: signed.hlc,
+        previous: hashes[2],
+        epoch: signed.epoch,
+        key: signed.key,
+        signature: signed.signature,
+    })
+}
+
 fn key_record() -> impl Strategy<Value = SignedKeyRecord> {
     let keys = || prop::collection::btree_set(any::<[u8; 32]>(), 1..4);
     let revoked = prop::collection::btree_set(any::<[u8; 16]>(), 0..3);
@@ -366,6 +423,14 @@ fn entries() -> impl Strategy<Value = Vec<u8>> {
         let mut to = Encoder::new();
         entries.iter().for_each(|entry| entry.encode(&mut to));
         to.finish()
+    })
+}
+
+fn reveal() -> impl Strategy<Value = Vec<u8>> {
+    let position = prop_oneof![0..9u64, 0..LOG_SIZE_MAX];
+    prop::collection::btree_map(position, row(), 1..3).prop_map(|rows| {
+        let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
+        encode_reveal(rows)
     })
 }
 
@@ -453,6 +518,16 @@ proptest! {
     }
 
     #[test]
+    fn withheld_statements_obey_the_law(statement in withheld_statement()) {
+        WITHHELD.holds_around(&statement.to_bytes())?;
+    }
+
+    #[test]
+    fn convergence_receipts_obey_the_law(receipt in convergence_receipt()) {
+        RECEIPT.holds_around(&receipt.to_bytes())?;
+    }
+
+    #[test]
     fn key_records_obey_the_law(record in key_record()) {
         KEY_RECORD.holds_around(&record.to_bytes())?;
     }
@@ -468,6 +543,11 @@ proptest! {
     }
 
     #[test]
+    fn reveals_obey_the_law(reveal in reveal()) {
+        REVEAL.holds_around(&reveal)?;
+    }
+
+    #[test]
     fn filters_obey_the_law(filter in filter()) {
         FILTER.holds_around(&filter.to_bytes())?;
     }
@@ -478,8 +558,9 @@ proptest! {
     }
 }
 
-const CODECS: [Codec; 9] = [
-    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES,
+const CODECS: [Codec; 12] = [
+    CORE, ROW, CHECKPOINT, KEY_RECORD, EXHIBIT, FILTER, TIME_MAP, LOG_ID, ENTRIES, REVEAL,
+    WITHHELD, RECEIPT,
 ];
 
 proptest! {

@@ -47,6 +47,8 @@ use causality_fact::ValidTime;
 use causality_fact::Value;
 use causality_fact::WholeContent;
 use causality_fact::core_id;
+use causality_fact::decode_reveal;
+use causality_fact::encode_reveal;
 use causality_fact::leaf_hash;
 use causality_fact::root_of;
 use data_encoding::HEXLOWER;
@@ -526,6 +528,26 @@ fn times_that_run_back_are_refused() {
         let error = ChunkError::TimeRunsBack { position };
         assert_eq!(Extension::verify(&chunk, &signed, &held, last), Err(error));
     }
+}
+
+#[test]
+fn reveals_are_as_given() {
+    let log = parse(LOG);
+    let origin = log_id(&log["log"]).origin;
+    for vector in list(&log["reveals"]) {
+        let rows = decode_reveal(&bytes(&vector["bytes"]), origin).unwrap();
+        let given = list(&vector["rows"]);
+        assert_eq!(rows.len(), given.len());
+        for ((position, row), given) in rows.iter().zip(given) {
+            assert_eq!(*position, number::<u64>(&given["position"]));
+            assert_eq!(row.id().to_string(), given["id"]);
+        }
+        let rows = rows.iter().map(|(position, row)| (*position, row.bytes()));
+        assert_eq!(encode_reveal(rows), bytes(&vector["bytes"]));
+    }
+    refused(&log["reveals_refused"], |bytes| {
+        decode_reveal(bytes, origin).map_err(|error| decode_class(&error))
+    });
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest as _, Sha256};
 
 use crate::DecodeError;
-use crate::history::{Event, Place};
+use crate::disclosed::{Disclosed, Mask};
+use crate::history::{Completeness, Event, Place, Span};
 use crate::id::{Bytes, LogId, Stored, TreeHash};
 use crate::keys::{Checkpoint, KeyError, KeyLog};
 use crate::read::HistoryError;
@@ -20,6 +21,9 @@ pub(crate) struct HeldRow {
     pub(crate) place: Place,
     /// What the row says; none if it is withheld.
     pub(crate) read: Option<Result<RowFacts, DecodeError>>,
+    /// What of the fact it shows, and which fields that is.
+    pub(crate) disclosed: Option<Disclosed>,
+    pub(crate) mask: Option<Mask>,
     /// The time of the last fact before it, 0 for none.
     pub(crate) after: u64,
     /// The root behind it, where somebody has said a root of that size.
@@ -41,12 +45,22 @@ pub(crate) struct HeldLog {
     pub(crate) gap: Option<(u64, u64)>,
     /// A subtree that cannot stand where it was shown.
     pub(crate) misplaced_subtree: Option<u64>,
-    pub(crate) has_withheld: bool,
+    /// The positions that are not held, or not all fields of them.
+    pub(crate) lacking: Vec<Span>,
     pub(crate) last_time: u64,
-    /// Over the positions and ids of all facts.
+    /// Over the positions, ids and disclosed fields of all facts.
     pub(crate) ids_digest: [u8; 32],
     pub(crate) proof: Proof,
-    pub(crate) proven: bool,
+    pub(crate) completeness: Completeness,
+}
+
+impl HeldLog {
+    fn lacks(&mut self, span: Span) {
+        match self.lacking.last_mut() {
+            Some(last) if last.1 == span.0 => last.1 = span.1,
+            _ => self.lacking.push(span),
+        }
+    }
 }
 
 /// What vouches for a log.
@@ -146,7 +160,7 @@ impl Dump {
             size,
             checkpoint,
             records,
-            proven,
+            completeness,
         } = event
         else {
             return Ok(None);
@@ -164,11 +178,11 @@ impl Dump {
                 root: None,
                 gap: None,
                 misplaced_subtree: None,
-                has_withheld: false,
+                lacking: Vec::new(),
                 last_time: 0,
                 ids_digest: [0; 32],
                 proof: proofs.check(log, records, checkpoint.as_ref()),
-                proven: *proven,
+                completeness: *completeness,
             },
             tree: GrowingTree::default(),
             is_whole: true,
@@ -195,6 +209,7 @@ impl Dump {
         }
         if from > expected {
             open.held.gap.get_or_insert((expected, from));
+            open.held.lacks(Span(expected, from));
             open.held.size = from;
             open.is_whole = false;
         }
@@ -224,10 +239,15 @@ impl OpenLog {
         let held = &mut self.held;
         let (log, position) = (held.log, held.size);
         let after = held.last_time;
-        let (read, positions) = match stored {
-            Stored::Row(bytes) => (Some(row::read(&log.origin, &bytes.0)), 1),
-            Stored::Withheld { level, .. } => (None, 1_u64 << level),
+        let (read, disclosed, positions) = match stored {
+            Stored::Row(bytes) => {
+                let read = row::read(&log.origin, &bytes.0);
+                let disclosed = read.and_then(|_| Disclosed::read(&bytes.0));
+                (Some(read), disclosed.ok(), 1)
+            }
+            Stored::Withheld { level, .. } => (None, None, 1_u64 << level),
         };
+        let mask = disclosed.as_ref().map(Disclosed::mask);
         held.size = position
             .checked_add(positions)
             .filter(|size| *size <= LOG_SIZE_MAX)
@@ -237,10 +257,10 @@ impl OpenLog {
                 self.tree.push(&fact.id);
                 self.ids.update(position.to_le_bytes());
                 self.ids.update(fact.id.0);
+                self.ids.update(mask.unwrap_or_default().to_le_bytes());
                 held.last_time = fact.time.unwrap_or(0).max(held.last_time);
             }
             (Stored::Withheld { level, hash }, _) => {
-                held.has_withheld = true;
                 if self.is_whole && self.tree.push_subtree(*level, *hash).is_none() {
                     held.misplaced_subtree.get_or_insert(position);
                     self.is_whole = false;
@@ -249,11 +269,17 @@ impl OpenLog {
             _ => self.is_whole = false,
         }
         let size = held.size;
+        let is_full = disclosed.as_ref().is_some_and(|of| of.mask() == of.all());
+        if !is_full {
+            held.lacks(Span(position, size));
+        }
         let root_behind = (self.is_whole && is_said(size)).then(|| (size, self.tree.root()));
         Ok(HeldRow {
             node: held.node,
             place: Place { log, position },
             read,
+            disclosed,
+            mask,
             after,
             root_behind,
         })

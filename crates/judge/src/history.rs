@@ -95,6 +95,38 @@ pub enum Event {
     },
     /// The node goes for ever; no more is asked of it.
     Left {},
+    /// What the node shares with a domain changes: it is told these rules in place of earlier ones.
+    Policy {
+        /// The domain that the rules are about.
+        peer: DomainId,
+        /// What the domain may have. Grants add up; without any it may have nothing.
+        out: Vec<Rule>,
+        /// What of that stays here all the same.
+        kept: Vec<Kept>,
+        /// What is taken from the domain. Grants add up.
+        #[serde(rename = "in")]
+        taken: Vec<Rule>,
+    },
+    /// From here on the node goes by the rules that it was told last, and by no earlier ones.
+    Obeys {},
+    /// The clock of the node, which showed the time of the world, or ran as was said last, goes on in another way.
+    Clock {
+        /// What it shows now, in milliseconds.
+        shows: u64,
+        /// How many of its milliseconds are a million of the world's.
+        rate: u64,
+    },
+    /// The node, which is of the log's origin, told a domain which positions it does not show it whole.
+    Stated {
+        /// Which log.
+        log: LogId,
+        /// Of the positions below this.
+        size: u64,
+        /// Which domain.
+        peer: DomainId,
+        /// These are withheld, in whole or in part.
+        withheld: Vec<Span>,
+    },
     /// Somebody asked the node to append.
     Appended {
         /// A number that this node was never given before.
@@ -167,8 +199,8 @@ pub enum Event {
         checkpoint: Option<Bytes>,
         /// The key records of its origin, from genesis.
         records: Vec<Bytes>,
-        /// Whether the node says that the log is complete and proven by the checkpoint.
-        proven: bool,
+        /// What the node says about what it lacks.
+        completeness: Completeness,
     },
     /// The next positions of the log that the `holds` before this is about.
     Rows {
@@ -214,6 +246,106 @@ impl Scope {
         self.compartment == log.compartment && self.origin.is_none_or(|of| of == log.origin)
     }
 }
+
+/// Facts that meet all of these conditions, while the rule is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Rule {
+    /// In this compartment.
+    pub compartment: CompartmentId,
+    /// With one of these labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Vec<String>>,
+    /// For which this is true.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "where")]
+    pub at_least: Option<AtLeast>,
+    /// The rule is in force while the clock of the node shows a time of this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<Window>,
+}
+
+impl Rule {
+    /// Everything in a compartment, at any time.
+    #[must_use]
+    pub fn all_of(compartment: CompartmentId) -> Self {
+        Self {
+            compartment,
+            labels: None,
+            at_least: None,
+            in_force: None,
+        }
+    }
+}
+
+/// An integer in a field of a fact is at least so large.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct AtLeast {
+    /// Which field.
+    pub field: String,
+    /// The least integer that will do.
+    pub least: i64,
+}
+
+/// A stretch of time, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Window {
+    /// The first moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The first one that is no longer in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// A rule that restricts: what it means is not shown, in whole or in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Kept {
+    /// Of these facts.
+    pub of: Rule,
+    /// These fields; the whole of each fact without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Vec<String>>,
+}
+
+/// What a node says about what it lacks of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "closed by the version of the format"
+)]
+pub enum Completeness {
+    /// Only what the origin itself has said that it withholds.
+    Attested,
+    /// It does not know.
+    Incomplete,
+    /// Nothing: the newest checkpoint proves it.
+    Proven,
+}
+
+/// Positions from the first number on, and before the second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "any two numbers are some")]
+pub struct Span(pub u64, pub u64);
 
 /// So much of a log, from its first position on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

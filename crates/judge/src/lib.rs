@@ -10,8 +10,8 @@
 //! breaks a promise gets a [`Violation`] for each.
 //!
 //! Memory is bounded by what has to be compared, not by the file: of each position of each log the id and who showed it,
-//! the roots that were said, what checkpoints and key records came to, and what nodes promised. Their bytes, and rows, are
-//! gone with their line.
+//! of each fact the names of its fields and its integers, the roots that were said, what checkpoints and key records came to,
+//! what nodes promised, and the rules that they went by. Their bytes, and rows, are gone with their line.
 //!
 //! ```
 //! let history = r#"{"causality_history":0,"seed":1,"domains":1,"mode":"safety"}
@@ -29,11 +29,13 @@
 
 mod branches;
 mod codec;
+mod disclosed;
 mod dump;
 mod findings;
 pub mod history;
 mod id;
 mod keys;
+mod policy;
 mod read;
 mod row;
 mod rules;

@@ -1,9 +1,12 @@
 //! The promises, one in each file. `docs/src/spec/history.md` says in words what they mean.
 
 mod acknowledged_is_held;
+mod completeness_is_backed;
+mod entitled_is_held;
 mod equal_after_heal;
 mod fork_is_noticed;
 mod forks_follow_restores;
+mod held_is_permitted;
 mod lane_in_order;
 mod promises;
 mod received_is_kept;
@@ -57,6 +60,18 @@ pub(crate) fn all() -> Vec<(&'static str, Box<dyn Rule>)> {
         (
             "equal_after_heal",
             Box::<equal_after_heal::EqualAfterHeal>::default(),
+        ),
+        (
+            "held_is_permitted",
+            Box::<held_is_permitted::HeldIsPermitted>::default(),
+        ),
+        (
+            "entitled_is_held",
+            Box::<entitled_is_held::EntitledIsHeld>::default(),
+        ),
+        (
+            "completeness_is_backed",
+            Box::<completeness_is_backed::CompletenessIsBacked>::default(),
         ),
     ]
 }

@@ -14,6 +14,16 @@ fn text(event: &Event) -> Option<String> {
     Some(match event {
         Event::Started { domain } => format!("started, of domain {}", domain.short()),
         Event::Entitled { to } => format!("may have the logs of {} scopes", to.len()),
+        Event::Policy { peer, .. } => format!("is told new rules about {}", peer.short()),
+        Event::Obeys {} => "goes by the new rules".to_owned(),
+        Event::Clock { shows, rate } => {
+            format!("has a clock that shows {shows} ms and runs at {rate} ppm")
+        }
+        Event::Stated { log, peer, .. } => format!(
+            "states to {} what it withholds of {}",
+            peer.short(),
+            log.short()
+        ),
         Event::Crashed {} => "crashed".to_owned(),
         Event::Stopped {} => "stopped".to_owned(),
         Event::Restarted {} => "runs again".to_owned(),

@@ -2,13 +2,16 @@
 //!
 //! A line that cannot be true of any world is refused here. What is possible but broken is for the [rules](crate::rules).
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use crate::branches::{Branches, Spot};
+use crate::disclosed::{Disclosed, Mask};
 use crate::dump::{Dump, HeldLog, HeldRow, Proofs};
 use crate::history::{Entry, Event, Header, Mode, Place, Scope, Seen};
 use crate::id::{DomainId, FactId, LogId};
+use crate::policy::{InForce, Policy, Reading, Stance};
 use crate::read::HistoryError;
 use crate::row::{self, RowFacts};
 use crate::{DecodeError, story};
@@ -52,6 +55,8 @@ pub(crate) struct ReadRow {
     pub(crate) told: FactId,
     pub(crate) place: Place,
     pub(crate) read: Result<RowFacts, DecodeError>,
+    /// Which fields it shows.
+    pub(crate) mask: Option<Mask>,
 }
 
 /// What the rules are told, one after the other.
@@ -79,6 +84,7 @@ struct Node {
     domain: DomainId,
     state: State,
     entitled: Vec<Scope>,
+    stance: Stance,
     requests: BTreeSet<u64>,
     open_requests: BTreeSet<u64>,
     meetings: BTreeSet<NodeId>,
@@ -103,8 +109,10 @@ pub(crate) struct World {
     nodes: Vec<Node>,
     by_name: BTreeMap<String, NodeId>,
     logs: BTreeMap<LogId, Branches>,
+    /// What rows have shown of each fact, all taken together.
+    facts: BTreeMap<(Place, FactId), Disclosed>,
     proofs: Proofs,
-    is_healed: bool,
+    healed_at: Option<u64>,
     has_ended: bool,
 }
 
@@ -116,8 +124,9 @@ impl World {
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
             logs: BTreeMap::new(),
+            facts: BTreeMap::new(),
             proofs: Proofs::default(),
-            is_healed: false,
+            healed_at: None,
             has_ended: false,
         }
     }
@@ -132,6 +141,31 @@ impl World {
 
     pub(crate) fn domain(&self, node: NodeId) -> DomainId {
         self.nodes[node.0].domain
+    }
+
+    pub(crate) fn healed_at(&self) -> Option<u64> {
+        self.healed_at
+    }
+
+    /// All nodes that have started.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// The rules of a node about a domain from a moment on.
+    pub(crate) fn in_force(
+        &self,
+        node: NodeId,
+        about: DomainId,
+        from: u64,
+        reading: Reading,
+    ) -> Vec<InForce<'_>> {
+        self.nodes[node.0].stance.in_force(about, from, reading)
+    }
+
+    /// What rows have shown of a fact.
+    pub(crate) fn fact(&self, place: &Place, id: &FactId) -> Option<&Disclosed> {
+        self.facts.get(&(*place, *id))
     }
 
     /// The nodes that have not left.
@@ -167,8 +201,8 @@ impl World {
     /// Whether a node that writes the log was restored.
     pub(crate) fn writer_was_restored(&self, log: &LogId) -> bool {
         let restored = |node: &NodeId| self.nodes[node.0].was_restored;
-        let mut all = (0..self.nodes.len()).map(NodeId);
-        all.any(|node| restored(&node) && self.writes(node, log))
+        self.nodes()
+            .any(|node| restored(&node) && self.writes(node, log))
     }
 
     pub(crate) fn is_noticed(&self, log: &LogId) -> bool {
@@ -289,6 +323,7 @@ impl World {
             domain,
             state: State::Running,
             entitled: Vec::new(),
+            stance: Stance::default(),
             requests: BTreeSet::new(),
             open_requests: BTreeSet::new(),
             meetings: BTreeSet::new(),
@@ -306,17 +341,17 @@ impl World {
         seen: &mut Vec<Observation<'_>>,
     ) -> Result<(), HistoryError> {
         match event {
-            Event::Healed {} if self.is_healed => {
+            Event::Healed {} if self.healed_at.is_some() => {
                 return Err(HistoryError::Misplaced("a world heals once"));
             }
-            Event::Healed {} => self.is_healed = true,
+            Event::Healed {} => self.healed_at = Some(self.now.at),
             Event::End {} => {
                 let is_over = |node: &Node| node.is_over || node.state == State::Left;
                 if !self.nodes.iter().all(is_over) {
                     let expected = "each node that has not left is dumped with `final`";
                     return Err(HistoryError::Misplaced(expected));
                 }
-                if self.header.mode == Mode::Liveness && !self.is_healed {
+                if self.header.mode == Mode::Liveness && self.healed_at.is_none() {
                     let expected = "a liveness history has `healed` before its end";
                     return Err(HistoryError::Misplaced(expected));
                 }
@@ -348,7 +383,29 @@ impl World {
                 node.open_requests.clear();
                 node.meetings.clear();
             }
-            Event::Restarted {} => node.state = State::Running,
+            Event::Restarted {} => {
+                node.state = State::Running;
+                node.stance.obeys(now.at);
+            }
+            Event::Policy {
+                peer,
+                out,
+                kept,
+                taken,
+            } => {
+                let policy = Policy {
+                    out: out.clone(),
+                    kept: kept.clone(),
+                    taken: taken.clone(),
+                };
+                node.stance.tell(*peer, policy, now.at);
+            }
+            Event::Obeys {} => node.stance.obeys(now.at),
+            Event::Clock { shows, rate } => node.stance.set_clock(*shows, *rate, now.at),
+            Event::Stated { log, .. } if log.origin != node.domain => {
+                let expected = "the origin of a log states what is withheld of it";
+                return Err(HistoryError::Misplaced(expected));
+            }
             Event::Left {} => node.state = State::Left,
             Event::Restored { logs, .. } => {
                 node.was_restored = true;
@@ -408,7 +465,7 @@ impl World {
             Event::Holds { .. } | Event::Rows { .. } | Event::Dumped { .. } => {
                 self.dump(id, event, seen)?;
             }
-            Event::Note { .. } | Event::Healed {} | Event::End {} => {}
+            Event::Stated { .. } | Event::Note { .. } | Event::Healed {} | Event::End {} => {}
         }
         Ok(())
     }
@@ -417,13 +474,17 @@ impl World {
         for fact in facts {
             let Place { log, position } = fact.place;
             let read = row::read(&log.origin, &fact.row.0);
+            let disclosed = read.and_then(|_| Disclosed::read(&fact.row.0)).ok();
+            let mask = disclosed.as_ref().map(Disclosed::mask);
             if let Ok(read) = read {
                 self.shows(node, &log, Spot::Position(position), read.id.0, seen);
+                self.discloses(fact.place, read.id, disclosed);
             }
             let row = ReadRow {
                 told: fact.id,
                 place: fact.place,
                 read,
+                mask,
             };
             seen.push(Observation::Read(node, row));
         }
@@ -449,13 +510,14 @@ impl World {
             }
             _ => dump.end(),
         };
-        for row in rows {
+        for mut row in rows {
             if let Some((size, root)) = row.root_behind {
                 self.shows(id, &row.place.log, Spot::Size(size), root.0, seen);
             }
             if let Some(Ok(read)) = row.read {
                 let spot = Spot::Position(row.place.position);
                 self.shows(id, &row.place.log, spot, read.id.0, seen);
+                self.discloses(row.place, read.id, row.disclosed.take());
             }
             seen.push(Observation::Row(row));
         }
@@ -475,6 +537,14 @@ impl World {
             _ => node.dump = Some(dump),
         }
         Ok(())
+    }
+
+    fn discloses(&mut self, place: Place, id: FactId, disclosed: Option<Disclosed>) {
+        let Some(disclosed) = disclosed else { return };
+        match self.facts.entry((place, id)) {
+            Slot::Occupied(mut known) => known.get_mut().merge(disclosed),
+            Slot::Vacant(free) => drop(free.insert(disclosed)),
+        }
     }
 
     /// Remembers what a node showed; tells the rules if it is the first of another history.
@@ -508,7 +578,11 @@ impl Node {
             Event::Holds { .. } | Event::Rows { .. } | Event::Dumped { .. }
         );
         let fits = match event {
-            Event::Started { .. } | Event::Entitled { .. } | Event::Left {} => true,
+            Event::Started { .. }
+            | Event::Entitled { .. }
+            | Event::Policy { .. }
+            | Event::Clock { .. }
+            | Event::Left {} => true,
             Event::Restarted {} | Event::Restored { .. } => self.state == State::Down,
             _ if is_dump => true,
             _ => self.state == State::Running,

@@ -13,6 +13,7 @@ use causality_store::Batch;
 use causality_store::FactStore;
 use causality_store::Place;
 use causality_store::StoreError;
+use causality_store::StoredBody;
 use causality_sync::AppendError;
 use causality_sync::Appended;
 use causality_sync::Connected;
@@ -66,6 +67,9 @@ const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
 const TOGETHER_BYTES_MAX: usize = 4 << 20;
 /// How long a peer may take to hear the end of a session.
 const GOODBYE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the node waits for a time at which rules change, at least and at most: the clock may be set meanwhile.
+const WAKE_MIN: Duration = Duration::from_millis(100);
+const WAKE_MAX: Duration = Duration::from_secs(60);
 
 /// What others ask of the task.
 pub(crate) enum Command {
@@ -271,6 +275,7 @@ impl Driver {
             let has_room = self.unwritten_bytes < UNWRITTEN_BYTES_MAX;
             let commands_first = is_turn_of_commands && has_room && !commands.is_empty();
             is_turn_of_commands = !commands_first;
+            let wake = self.wake_in();
             tokio::select! {
                 biased;
                 Some(Ok(written)) = self.writing.join_next() => self.written(written),
@@ -280,6 +285,9 @@ impl Driver {
                     }
                 }
                 Some(_) = self.parting.join_next() => {}
+                () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
+                    self.handle(Input::Time);
+                }
                 Some(input) = inputs.recv(), if !commands_first => self.handle(input),
                 command = commands.recv(), if has_room => match command {
                     Some(Command::Stop(stopped)) => {
@@ -298,6 +306,13 @@ impl Driver {
                 self.start_over(error).await;
             }
         }
+    }
+
+    /// How long until the engine wants to hear that time has gone on. The clock may run differently, so it is asked again.
+    fn wake_in(&self) -> Option<Duration> {
+        let wakes_at = self.engine.wakes_at().filter(|_| self.failed.is_none())?;
+        let wait = Duration::from_millis(wakes_at.saturating_sub(self.clock.now_ms()));
+        Some(wait.clamp(WAKE_MIN, WAKE_MAX))
     }
 
     fn handle(&mut self, input: Input) {
@@ -479,6 +494,29 @@ impl Driver {
                 self.problem(log, peer, Problem::Refused(error));
             }
             Event::TooFarBehind { log, peer } => self.problem(log, peer, Problem::TooFarBehind),
+            Event::Revealed { log, positions } => {
+                let facts = positions.len() as u64;
+                tracing::debug!(%log, facts, "facts of a log were revealed");
+                self.tell(NodeEvent::Revealed { log, facts });
+            }
+            Event::NotTaken { log, peer, facts } => {
+                tracing::info!(%log, %peer, facts, "facts were not taken: the rules refuse them");
+            }
+            Event::Contradicted {
+                log,
+                peer,
+                shown_by,
+                positions,
+            } => {
+                let facts = positions.len() as u64;
+                tracing::warn!(%log, %peer, %shown_by, facts, "a peer kept back what another one shows");
+                self.tell(NodeEvent::Contradicted {
+                    log,
+                    peer,
+                    shown_by,
+                    facts,
+                });
+            }
             Event::Grown { log, size } => {
                 tracing::debug!(%log, size, "a log has grown");
                 self.tell(NodeEvent::Grown { log, size });
@@ -736,6 +774,28 @@ async fn perform_load(
                 Vec::new()
             };
             Ok(Loaded::Chunk { entries, behind })
+        }
+        Load::Entries {
+            log,
+            positions,
+            bytes_max,
+        } => {
+            let (mut entries, mut rest, mut bytes) = (Vec::new(), &positions[..], bytes_max);
+            while !rest.is_empty() && bytes > 0 {
+                let page = store.at(&log, rest, bytes).await?;
+                let Some(last) = page.last() else {
+                    break;
+                };
+                let behind = rest.partition_point(|position| *position < last.range().end);
+                rest = &rest[behind..];
+                let read = page.iter().map(|entry| match &entry.body {
+                    StoredBody::Row { bytes, .. } => bytes.len(),
+                    StoredBody::Withheld { .. } => 0,
+                });
+                bytes = bytes.saturating_sub(read.sum());
+                entries.extend(page);
+            }
+            Ok(Loaded::Entries(entries))
         }
     }
 }

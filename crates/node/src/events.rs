@@ -31,6 +31,24 @@ pub enum NodeEvent {
         /// How many positions of it are durable.
         size: u64,
     },
+    /// A peer had kept back facts, or had said that it had only their hashes, and another one showed them.
+    Contradicted {
+        /// The log.
+        log: LogId,
+        /// The peer that kept them back.
+        peer: DomainId,
+        /// The peer that showed them.
+        shown_by: DomainId,
+        /// How many.
+        facts: u64,
+    },
+    /// More of facts is known, and durable, whose hashes or parts were held before.
+    Revealed {
+        /// The log.
+        log: LogId,
+        /// Of how many.
+        facts: u64,
+    },
     /// The watcher was slower than the node, which has dropped this many events since the one before.
     Missed(u64),
     /// A log is not brought up to date with a peer. If it is [`Problem::LaneAhead`](crate::Problem::LaneAhead), or

@@ -14,11 +14,15 @@ use causality_store::SideTable;
 use causality_store::StoreError;
 use causality_sync::BLOCK_ROOTS;
 use causality_sync::COMPARTMENTS;
+use causality_sync::DECLINED;
 use causality_sync::KEY_RECORDS;
 use causality_sync::LANES;
 use causality_sync::LOG_HEADS;
 use causality_sync::OPEN_ROOTS;
+use causality_sync::PARTIALS;
 use causality_sync::RestoreError;
+use causality_sync::SETTLEMENTS;
+use causality_sync::SOURCES;
 use causality_sync::StoreState;
 use causality_sync::TableRows;
 use std::collections::BTreeSet;
@@ -74,6 +78,10 @@ pub async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError>
         key_records: table(store, KEY_RECORDS).await?,
         compartments: table(store, COMPARTMENTS).await?,
         lanes: table(store, LANES).await?,
+        partials: table(store, PARTIALS).await?,
+        declined: table(store, DECLINED).await?,
+        settlements: table(store, SETTLEMENTS).await?,
+        sources: table(store, SOURCES).await?,
         restored: store.side_get(&[marker]).await?.iter().any(Option::is_some),
         held: store.logs().await?,
     })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use causality_fact::{Decoder, KeyLog};
-use causality_judge::history::{Entry, Event, Extent, Header, Place, VERSION};
+use causality_judge::history::{Completeness, Entry, Event, Extent, Header, Place, VERSION};
 use causality_judge::{Bytes, CompartmentId, DomainId, FactId, LaneId, LogId, Stored, TreeHash};
 use causality_store::{FactReader, SideRange, StoredBody};
 use causality_sync::{KEY_RECORDS, LOG_HEADS};
@@ -87,7 +87,8 @@ impl History {
         let heads = store.side_scan(table(LOG_HEADS)).await?;
         let records = store.side_scan(table(KEY_RECORDS)).await?;
         for held in store.logs().await? {
-            let size = held.full.is_prefix().context("a log has a hole")?;
+            let known = held.full.union(&held.partial).union(&held.withheld);
+            let size = known.is_prefix().context("a log has a gap")?;
             let key = held.log.to_bytes();
             let head = heads.iter().find(|(log, _)| **log == key[..]);
             let checkpoint = head.map(|(_, head)| newest_checkpoint(head)).transpose()?;
@@ -108,7 +109,10 @@ impl History {
                     size,
                     checkpoint: checkpoint.map(Bytes),
                     records,
-                    proven: signed == Some(size),
+                    completeness: match signed == Some(size) && held.full.len() == size {
+                        true => Completeness::Proven,
+                        false => Completeness::Incomplete,
+                    },
                 },
             );
             self.dump_rows(node, store, &held.log, size).await?;
@@ -161,15 +165,20 @@ fn size_of(checkpoint: &[u8]) -> Result<u64> {
 pub(crate) async fn extents(store: &dyn FactReader) -> Result<Vec<Extent>> {
     let extent = |held: causality_store::HeldLog| Extent {
         log: log_id(&held.log),
-        size: held.full.len(),
+        size: held.full.len() + held.partial.len() + held.withheld.len(),
     };
     Ok(store.logs().await?.into_iter().map(extent).collect())
+}
+
+/// A domain as the judge names it.
+pub(crate) fn domain_id(domain: causality_fact::DomainId) -> DomainId {
+    DomainId(*domain.as_bytes())
 }
 
 /// A log as the judge names it.
 pub fn log_id(log: &causality_fact::LogId) -> LogId {
     LogId {
-        origin: DomainId(*log.origin.as_bytes()),
+        origin: domain_id(log.origin),
         compartment: CompartmentId(*log.compartment.as_bytes()),
         lane: LaneId(*log.lane.as_bytes()),
     }

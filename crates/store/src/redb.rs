@@ -12,6 +12,7 @@ mod failure;
 mod file;
 mod group;
 mod held;
+mod holes;
 mod journal;
 mod ledger;
 mod merge;

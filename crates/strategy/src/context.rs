@@ -10,6 +10,8 @@ use causality_fact::TransportPublicKey;
 
 use crate::domains::Domains;
 use crate::domains::Party;
+use crate::domains::covers;
+use crate::domains::covers_given;
 
 /// How facts are to travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +102,28 @@ impl SyncContextKey {
                 .is_none_or(|pattern| pattern.matches(context.fact_type))
             && text(&self.label, context.label.as_str())
             && (self.resource.is_none() || text(&self.resource, &context.resource.to_string()))
+    }
+
+    /// Whether each context that another key matches is certainly matched by this one.
+    pub(crate) fn cover(&self, other: &Self) -> bool {
+        let domains = |mine: &Option<Domains>, other: &Option<Domains>| {
+            covers_given(mine.as_ref(), other.as_ref(), Domains::cover)
+        };
+        let text = |mine: &Option<Pattern>, other: &Option<Pattern>| {
+            covers_given(mine.as_ref(), other.as_ref(), covers)
+        };
+        let types = |mine: &FactTypePattern, other: &FactTypePattern| match (mine, other) {
+            (FactTypePattern::Named(mine), FactTypePattern::Named(other)) => covers(mine, other),
+            (FactTypePattern::Named(mine), FactTypePattern::Is(other)) => {
+                mine.matches(&other.name())
+            }
+            _ => *mine == FactTypePattern::Any || mine == other,
+        };
+        domains(&self.source, &other.source)
+            && domains(&self.target, &other.target)
+            && covers_given(self.fact_type.as_ref(), other.fact_type.as_ref(), types)
+            && text(&self.resource, &other.resource)
+            && text(&self.label, &other.label)
     }
 
     /// How specific it is: how many conditions name something exactly, then how many have a wildcard. Larger is more

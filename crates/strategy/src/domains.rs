@@ -71,6 +71,19 @@ pub(crate) fn covers(mine: &Pattern, other: &Pattern) -> bool {
     mine == other || mine.as_str() == "*" || other.literal().is_some_and(is_matched)
 }
 
+/// Whether a condition, if there is one, is certainly met by what meets another one, if there is one.
+pub(crate) fn covers_given<T>(
+    mine: Option<T>,
+    other: Option<T>,
+    covers: impl Fn(T, T) -> bool,
+) -> bool {
+    match (mine, other) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(mine), Some(other)) => covers(mine, other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,22 +50,27 @@
 mod domains;
 mod expression;
 mod policy;
+mod resources;
 
+mod configured;
 mod context;
 mod model;
 mod retry;
 mod strategies;
 
+pub use configured::ConfiguredStrategy;
 pub use context::{AuthContext, Specificity, SyncContext, SyncContextKey, SyncMode};
 pub use domains::{Domains, Party};
 pub use expression::{EXPRESSION_BYTES_MAX, ExpressionError, parse_filter};
 pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When};
 pub use policy::{
-    Decision, Finding, Flow, InvalidPolicy, Known, LIST_MAX, Meter, POLICY_BYTES_MAX, PeerPolicy,
-    Pointless, PolicyDigest, PolicyError, Protection, RULE_NAME_BYTES_MAX, RULES_MAX, Refusal,
-    SecurityPolicy, Share, Subject, SyncPolicies, SyncPolicy, SyncWindow, Terms, Volume, Window,
-    suggest,
+    BATCH_FACTS_MAX, DURATION_MS_MAX, DecidingRule, Decision, Finding, Flow, InvalidPolicy, Known,
+    LIST_MAX, MEANING_BYTES_MAX, Meter, Meters, POLICY_BYTES_MAX, PeerPolicy, Pointless,
+    PolicyDigest, PolicyError, PolicyFile, Protection, REPEAT_MS_MIN, RETRIES_MAX,
+    RULE_NAME_BYTES_MAX, RULES_MAX, Refusal, SecurityPolicy, Share, Subject, SyncPolicies,
+    SyncPolicy, SyncWindow, TRIGGERS_MAX, Terms, Volume, Window, suggest,
 };
+pub use resources::ResourceRegistry;
 pub use retry::{BATCH_FACTS_FIRST, RetryPolicy, next_batch};
 pub use strategies::{
     BidirectionalSyncStrategy, EventDrivenSyncStrategy, EventTrigger, Manner, Polling,

@@ -7,7 +7,9 @@ mod check;
 mod conditions;
 mod decision;
 mod error;
+mod explain;
 mod file;
+mod moment;
 mod terms;
 mod volume;
 
@@ -35,20 +37,30 @@ pub use decision::Subject;
 pub use error::InvalidPolicy;
 pub use error::PolicyError;
 pub use error::suggest;
+pub use explain::DecidingRule;
+pub use file::BATCH_FACTS_MAX;
+pub use file::DURATION_MS_MAX;
+pub use file::PolicyFile;
+pub use file::REPEAT_MS_MIN;
+pub use file::RETRIES_MAX;
+pub use file::TRIGGERS_MAX;
 pub use terms::Terms;
 pub use volume::Meter;
+pub use volume::Meters;
 pub use volume::Volume;
 
 use conditions::Conditions;
 
 /// The longest policy file, in bytes.
 pub const POLICY_BYTES_MAX: usize = 1 << 20;
-/// The most rules of a policy file.
+/// The most rules and strategies of a policy file.
 pub const RULES_MAX: usize = 1024;
 /// The most entries of one list, groups spelled out.
 pub const LIST_MAX: usize = 1024;
-/// The longest name of a rule, in bytes.
+/// The longest name of a rule or strategy, and the longest id of a trigger, in bytes.
 pub const RULE_NAME_BYTES_MAX: usize = 64;
+/// The longest meaning of a type of resources, in bytes.
+pub const MEANING_BYTES_MAX: usize = 512;
 
 /// Which way facts go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,7 +130,7 @@ impl SyncPolicy {
         &self.rule.conditions.window
     }
 
-    /// How much may travel for its sake, if that is limited. A fact counts against the rule that its decision names.
+    /// How much may travel for its sake, if that is limited.
     pub fn volume(&self) -> Option<&Volume> {
         self.volume.as_ref()
     }
@@ -169,14 +181,13 @@ pub struct SyncPolicies {
 }
 
 impl SyncPolicies {
-    /// Reads a policy file.
+    /// Reads the rules of a policy file, and checks the rest of it.
     ///
     /// # Errors
     ///
-    /// When it is not TOML, or not as `docs/src/policies.md` says: with line, column and, where one is near, what was
-    /// probably meant.
+    /// As [`PolicyFile::parse`].
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
-        file::parse(text)
+        PolicyFile::parse(text).map(|file| file.policies)
     }
 
     /// Adds a rule that grants a peer, or lets in from it, whole compartments: what an address book says beside the file.
@@ -237,10 +248,9 @@ impl SyncPolicies {
             security.cloned().collect(),
         )
     }
-
     /// Rules that decide nothing, given who and what is known here.
     pub fn check(&self, known: &Known<'_>) -> Vec<Finding> {
-        check::check(self, known)
+        check::rules(self, known)
     }
 }
 

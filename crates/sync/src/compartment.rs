@@ -43,20 +43,21 @@ impl Compartments {
         self.ids.get(name).copied()
     }
 
-    /// Whether a compartment that a peer calls `told` is one of those that `granted` names: by its name here or, if that was
-    /// made from what it was told by, by that.
-    pub(crate) fn is_taken(
-        &self,
+    /// By which name a compartment that a peer calls `told` is one of those that `granted` names, if it is: by its name here
+    /// or, if that was made from what it was told by, by that.
+    pub(crate) fn granted_as<'a>(
+        &'a self,
         granted: impl Fn(&str) -> bool,
         id: CompartmentId,
-        told: Option<&str>,
-    ) -> bool {
+        told: Option<&'a str>,
+    ) -> Option<&'a str> {
+        let granted = |name: &&str| granted(name);
         match (self.name(id), told) {
-            (None, told) => told.is_some_and(&granted),
+            (None, told) => told.filter(granted),
             (Some(name), Some(told)) if names_like(id, told).any(|like| like == name) => {
-                granted(name) || granted(told)
+                Some(name).filter(&granted).or(Some(told).filter(granted))
             }
-            (Some(name), _) => granted(name),
+            (Some(name), _) => Some(name).filter(granted),
         }
     }
 
@@ -148,7 +149,11 @@ mod tests {
         compartments.add(ops, "ops");
         compartments.add(other, "ops");
         compartments.add(secret, "secret");
-        let among = |id, told| compartments.is_taken(|name| name == "ops", id, told);
+        let among = |id, told| {
+            compartments
+                .granted_as(|name| name == "ops", id, told)
+                .is_some()
+        };
         assert!(among(ops, None) && among(ops, Some("theirs")));
         assert!(among(other, Some("ops")) && !among(other, Some("theirs")) && !among(other, None));
         assert!(among(new, Some("ops")) && !among(new, Some("theirs")) && !among(new, None));

@@ -176,6 +176,8 @@ pub enum Input {
         /// The bytes.
         bytes: usize,
     },
+    /// Time has gone on: wanted at [`crate::Engine::wakes_at`].
+    Time,
     /// An engine before this one gave up own lanes, and failed before that was durable ([`crate::Engine::unnoted`]).
     GiveUp(Vec<GivenUp>),
     /// A session is not needed any more.
@@ -288,6 +290,15 @@ pub enum Load {
         /// The size of the checkpoint under which it is sent.
         until: u64,
     },
+    /// The entries at positions of a log.
+    Entries {
+        /// The log.
+        log: LogId,
+        /// The positions, which ascend.
+        positions: Vec<u64>,
+        /// No more are wanted once the rows have so many bytes.
+        bytes_max: usize,
+    },
 }
 
 /// What was read.
@@ -311,6 +322,8 @@ pub enum Loaded {
         /// The hashes behind them.
         behind: Vec<(Subtree, TreeHash)>,
     },
+    /// For [`Load::Entries`].
+    Entries(Vec<StoredEntry>),
 }
 
 /// What the driver may want to know.
@@ -344,6 +357,33 @@ pub enum Event {
         log: LogId,
         /// How many positions of it are durable.
         size: u64,
+    },
+    /// Positions of a log that were known by their hashes, or held in part, tell more now, and that is durable.
+    Revealed {
+        /// The log.
+        log: LogId,
+        /// The positions in ascending order.
+        positions: Vec<u64>,
+    },
+    /// Some facts of a log were not taken from a peer: the rules about it refuse them. Their hashes are held.
+    NotTaken {
+        /// The log.
+        log: LogId,
+        /// The peer.
+        peer: DomainId,
+        /// How many.
+        facts: u64,
+    },
+    /// A peer had kept back facts that another one shows.
+    Contradicted {
+        /// The log.
+        log: LogId,
+        /// The peer that kept them back, or said that it had only their hashes.
+        peer: DomainId,
+        /// The peer that shows them.
+        shown_by: DomainId,
+        /// The positions in ascending order.
+        positions: Vec<u64>,
     },
     /// Two domains hold different trees under one size of a log: somebody forked it. It is not synchronised with this peer
     /// in this session.

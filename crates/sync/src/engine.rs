@@ -4,6 +4,7 @@
 //! no I/O; the same inputs give the same outputs.
 
 use causality_envelope::DomainKeys;
+use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::Checkpoint;
 use causality_fact::CompartmentId;
 use causality_fact::ConflictKey;
@@ -13,6 +14,7 @@ use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::TreeHash;
 use causality_fact::TreeHead;
 use causality_store::Batch;
@@ -20,6 +22,7 @@ use causality_store::Mark;
 use causality_store::SideWrite;
 use causality_store::StoreError;
 use causality_wire::GoodbyeReason;
+use causality_wire::Held;
 use causality_wire::SyncMessage;
 use rand_core::CryptoRng;
 use std::collections::BTreeMap;
@@ -32,6 +35,7 @@ use crate::append::Append;
 use crate::append::Built;
 use crate::append::lane_write;
 use crate::compartment::Compartments;
+use crate::decide::Meters;
 use crate::effect::Connected;
 use crate::effect::Event;
 use crate::effect::GivenUp;
@@ -49,11 +53,16 @@ use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
 use crate::logbook::Durable;
 use crate::logbook::LogState;
+use crate::peers::Declined;
+use crate::peers::Settlement;
+use crate::peers::Source;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
 use crate::restore::Restored;
 use crate::session::ChunkLoad;
+use crate::session::RevealLoad;
 use crate::session::Session;
+use crate::upgrade::Upgrades;
 
 /// How many conflict keys a generation of remembered heads has. Whoever writes more keys than that in turn has their facts
 /// read again.
@@ -78,8 +87,18 @@ pub struct Engine {
     pub(crate) open_appends: OpenAppends,
     pub(crate) random: Box<dyn CryptoRng + Send>,
     policies: BTreeMap<DomainId, Arc<PeerPolicies>>,
+    /// Positions that were not taken from a peer.
+    pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
+    pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
+    /// What peers say that they keep back.
+    pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
+    /// Rows on their way to positions that are known.
+    pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
+    pub(crate) meters: Meters,
+    /// When rules change by themselves, or a volume is free again.
+    wakes: BTreeSet<u64>,
     /// The time of the last input.
-    now_ms: u64,
+    pub(crate) now_ms: u64,
     sessions: BTreeMap<SessionId, Session>,
     pending: BTreeMap<Ticket, Pending>,
     /// Appends in the order in which they came, with what was read for them: they are built in that order.
@@ -106,13 +125,16 @@ pub struct LogView<'a> {
 }
 
 /// What a commit or load was for.
-enum Pending {
+pub(crate) enum Pending {
     /// Its append stands in `appends`.
     AppendLoad,
     AppendCommit(Built),
     ChunkLoad(SessionId, ChunkLoad),
     IngestCommit(SessionId, Ingested, u64),
     SideCommit,
+    RevealLoad(SessionId, RevealLoad),
+    UpgradeLoad(LogId),
+    UpgradeCommit(LogId),
     /// The note of the oldest of the lanes in `unnoted`.
     Note,
 }
@@ -143,6 +165,12 @@ impl Engine {
             open_appends: OpenAppends::default(),
             random,
             policies: BTreeMap::new(),
+            declined: restored.declined,
+            settlements: restored.settlements,
+            sources: restored.sources,
+            upgrades: BTreeMap::new(),
+            meters: Meters::default(),
+            wakes: BTreeSet::new(),
             now_ms: 0,
             sessions: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -161,6 +189,9 @@ impl Engine {
     /// Takes in what happened at `now_ms`, in milliseconds since 1970.
     pub fn handle(&mut self, now_ms: u64, input: Input) {
         self.now_ms = now_ms;
+        if self.wakes_at().is_some_and(|at| at <= now_ms) {
+            self.wake();
+        }
         match input {
             Input::Append {
                 request,
@@ -191,12 +222,13 @@ impl Engine {
                 message,
             } => {
                 self.with_session(session, |session, engine| {
-                    session.receive(engine, now_ms, stream, message)
+                    session.receive(engine, stream, message)
                 });
             }
             Input::Flushed { session, bytes } => {
                 self.with_session(session, |session, engine| session.flushed(engine, bytes));
             }
+            Input::Time => {}
             Input::GiveUp(lanes) => lanes.into_iter().for_each(|lane| self.give_up(lane)),
             Input::EndSession { session } => {
                 if self.sessions.contains_key(&session) {
@@ -308,17 +340,53 @@ impl Engine {
     }
 
     fn set_policies(&mut self, peer: DomainId, policies: PeerPolicies) {
+        self.meters.forget(peer);
+        let edges =
+            [&policies.outward, &policies.inward].map(|policy| policy.next_edge(self.now_ms));
+        edges
+            .into_iter()
+            .flatten()
+            .for_each(|edge| self.wake_at(edge));
         let policies = Arc::new(policies);
         let before = self.policies.insert(peer, Arc::clone(&policies));
         if before == Some(policies) {
             return;
         }
-        let of_peer =
-            |(id, session): (&SessionId, &Session)| (session.peer() == peer).then_some(*id);
-        let ids: Vec<_> = self.sessions.iter().filter_map(of_peer).collect();
+        self.policies_changed(|session| session.peer() == peer);
+    }
+
+    fn policies_changed(&mut self, concerns: impl Fn(&Session) -> bool) {
+        let concerned = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| concerns(session));
+        let ids: Vec<_> = concerned.map(|(id, _)| *id).collect();
         for id in ids {
             self.with_session(id, |session, engine| session.policies_changed(engine));
         }
+    }
+
+    /// The next time at which an input is wanted, whatever it is: what peers may have changes then by itself.
+    pub fn wakes_at(&self) -> Option<u64> {
+        self.wakes.first().copied()
+    }
+
+    pub(crate) fn wake_at(&mut self, time_ms: u64) {
+        if time_ms < u64::MAX {
+            self.wakes.insert(time_ms);
+        }
+    }
+
+    /// A time has come at which rules change, or a volume is free again.
+    fn wake(&mut self) {
+        self.wakes = self.wakes.split_off(&(self.now_ms + 1));
+        let policies = self.policies.values();
+        let both = policies.flat_map(|policies| [&policies.outward, &policies.inward]);
+        let edges: Vec<_> = both
+            .filter_map(|policy| policy.next_edge(self.now_ms))
+            .collect();
+        edges.into_iter().for_each(|edge| self.wake_at(edge));
+        self.policies_changed(|_| true);
     }
 
     fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) {
@@ -343,12 +411,12 @@ impl Engine {
                 });
                 self.grown(log);
             }
+            Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
             Some(Pending::Note) => {
                 let noted = self.unnoted.pop_front();
                 self.outputs
                     .extend(noted.map(|noted| Output::Event(noted.into())));
-                let ids: Vec<_> = self.sessions.keys().copied().collect();
-                for id in ids {
+                for id in self.session_ids() {
                     self.with_session(id, Session::noted);
                 }
             }
@@ -372,6 +440,14 @@ impl Engine {
                 self.with_session(session, |session, engine| {
                     session.send_chunk(engine, load, &entries, &behind)
                 });
+            }
+            (Some(Pending::RevealLoad(session, load)), Loaded::Entries(entries)) => {
+                self.with_session(session, |session, engine| {
+                    session.send_reveal(engine, load, &entries)
+                });
+            }
+            (Some(Pending::UpgradeLoad(log)), Loaded::Entries(entries)) => {
+                self.upgrade_loaded(log, &entries);
             }
             _ => {}
         }
@@ -400,14 +476,18 @@ impl Engine {
     fn grown(&mut self, log: LogId) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
         self.event(Event::Grown { log, size });
-        let ids: Vec<_> = self.sessions.keys().copied().collect();
-        for id in ids {
+        self.next_upgrade(log);
+        for id in self.session_ids() {
             self.with_session(id, |session, engine| session.log_grown(engine, log));
         }
     }
 
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.keys().copied().collect()
+    }
+
     /// Runs a step of a session; a step that fails ends it.
-    fn with_session(
+    pub(crate) fn with_session(
         &mut self,
         id: SessionId,
         step: impl FnOnce(&mut Session, &mut Self) -> Result<(), SyncError>,
@@ -416,7 +496,13 @@ impl Engine {
             return;
         };
         let result = step(&mut session, self);
+        let upgrades = std::mem::take(&mut session.upgrades);
         self.sessions.insert(id, session);
+        if result.is_ok() {
+            upgrades
+                .into_iter()
+                .for_each(|(log, upgrade)| self.upgrade(log, upgrade));
+        }
         if let Err(error) = result {
             if let Some(reason) = error.goodbye() {
                 self.outputs.push_back(Output::Close {
@@ -445,9 +531,40 @@ impl Engine {
 
     /// Whether a log is taken from a peer that calls its compartment `told`.
     pub(crate) fn may_receive(&self, peer: DomainId, log: &LogId, told: Option<&str>) -> bool {
-        self.policies.get(&peer).is_some_and(|policies| {
-            let is_taken = |name: &str| policies.inward.shares_compartment(name, self.now_ms);
-            self.compartments.is_taken(is_taken, log.compartment, told)
+        self.taken_as(peer, log, told).is_some()
+    }
+
+    /// By which name of its compartment a log is taken from a peer that calls it `told`.
+    pub(crate) fn taken_as<'a>(
+        &'a self,
+        peer: DomainId,
+        log: &LogId,
+        told: Option<&'a str>,
+    ) -> Option<&'a str> {
+        let policies = self.policies.get(&peer)?;
+        let is_taken = |name: &str| policies.inward.shares_compartment(name, self.now_ms);
+        self.compartments
+            .granted_as(is_taken, log.compartment, told)
+    }
+
+    pub(crate) fn policies(&self, peer: DomainId) -> Option<Arc<PeerPolicies>> {
+        self.policies.get(&peer).cloned()
+    }
+
+    /// The positions of a log that are not taken from a peer, by the rules of now.
+    pub(crate) fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+        let declined = self.declined.get(&(peer, *log))?;
+        let policies = self.policies.get(&peer)?;
+        let hold = declined.rules.hold(&policies.inward, self.now_ms);
+        hold.then_some(&declined.positions)
+    }
+
+    /// What of a log is durable, as it is told to a peer.
+    pub(crate) fn says_held(&self, peer: DomainId, log: &LogId) -> Held {
+        let state = self.logs.get(log);
+        state.map_or(Held::Complete, |state| {
+            let declined = self.declined(peer, log);
+            state.holes.held(state.durable.size(), declined)
         })
     }
 
@@ -529,7 +646,21 @@ impl Engine {
         let _ = self.commit(batch, Pending::IngestCommit(session, ingested, cost));
     }
 
-    fn commit_side(&mut self, side: Vec<SideWrite>, pending: Pending) {
+    pub(crate) fn load_reveal(&mut self, session: SessionId, reveal: RevealLoad) {
+        let load = Load::Entries {
+            log: reveal.log,
+            positions: reveal.positions.clone(),
+            bytes_max: CHUNK_BYTES_MAX,
+        };
+        let _ = self.load(load, Pending::RevealLoad(session, reveal));
+    }
+
+    /// Writes what may be lost: should it be, it is found out again.
+    pub(crate) fn note_side(&mut self, side: Vec<SideWrite>) {
+        self.commit_side(side, Pending::SideCommit);
+    }
+
+    pub(crate) fn commit_side(&mut self, side: Vec<SideWrite>, pending: Pending) {
         let batch = Batch {
             side,
             ..Batch::default()
@@ -537,13 +668,13 @@ impl Engine {
         let _ = self.commit(batch, pending);
     }
 
-    fn load(&mut self, load: Load, pending: Pending) -> Ticket {
+    pub(crate) fn load(&mut self, load: Load, pending: Pending) -> Ticket {
         let ticket = self.ticket(pending);
         self.outputs.push_back(Output::Load { ticket, load });
         ticket
     }
 
-    fn commit(&mut self, batch: Batch, pending: Pending) -> Ticket {
+    pub(crate) fn commit(&mut self, batch: Batch, pending: Pending) -> Ticket {
         let ticket = self.ticket(pending);
         self.outputs.push_back(Output::Commit { ticket, batch });
         ticket

@@ -4,6 +4,7 @@
 
 use causality_fact::BlockRoots;
 use causality_fact::Checkpoint;
+use causality_fact::Chunk;
 use causality_fact::ChunkError;
 use causality_fact::DomainId;
 use causality_fact::Entry;
@@ -11,22 +12,24 @@ use causality_fact::Extension;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::RowCore;
-use causality_fact::RowState;
 use causality_fact::SignedBlocks;
 use causality_fact::SignedKeyRecord;
 use causality_fact::TreeHash;
 use causality_fact::Verified;
+use causality_fact::leaf_hash;
 use causality_store::Batch;
 use causality_store::NewEntry;
 use causality_store::SideWrite;
 use causality_wire::Announce;
-use causality_wire::FactSync;
 use std::sync::Arc;
 
 use crate::effect::LogError;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::holes::Extent;
+use crate::holes::insert;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Durable;
 use crate::logbook::KEY_RECORDS;
@@ -34,6 +37,9 @@ use crate::logbook::LOGS_MAX;
 use crate::logbook::LogState;
 use crate::logbook::Signed;
 use crate::logbook::numbered;
+use crate::peers::Declined;
+use crate::peers::Rules;
+use crate::upgrade::mask_write;
 
 /// What a peer announced of a log, verified. Nothing of it is in the engine before facts under it are.
 #[derive(Debug)]
@@ -50,8 +56,22 @@ pub(crate) struct Ingested {
     pub(crate) log: LogId,
     /// How many new facts it has.
     pub(crate) facts: u64,
+    /// Whether the peer showed all of each fact.
+    is_whole: bool,
+    /// The positions of which less than all is held.
+    extents: Vec<(u64, Extent)>,
+    /// The positions that were not taken.
+    pub(crate) declined: Vec<u64>,
     /// The log once it is durable.
     durable: Durable,
+}
+
+/// Who brings something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bringer<'a> {
+    pub(crate) peer: DomainId,
+    /// What the peer calls the compartment.
+    pub(crate) told: Option<&'a str>,
 }
 
 /// Why something is not taken.
@@ -131,27 +151,25 @@ impl Announced {
         records + roots * TreeHash::LENGTH
     }
 
-    /// Verifies a chunk and prepares it for the store; `None` when all of it is held. `told` is what the peer calls the
-    /// compartment.
+    /// Verifies a chunk and prepares it for the store; `None` when all of it is held. Of facts that the rules do not take
+    /// from the peer the hashes are stored.
     pub(crate) fn extend(
         &self,
         engine: &mut Engine,
-        now_ms: u64,
-        told: Option<&str>,
-        chunk: FactSync,
+        bringer: Bringer<'_>,
+        chunk: &Chunk,
     ) -> Result<Option<(Batch, Ingested)>, Fault> {
         let log = self.blocks.checkpoint().log;
         let wrong = |error| chunk_fault(log, error);
         let none = LogState::default();
         let state = engine.logs.get(&log).unwrap_or(&none);
-        let chunk = chunk.into_chunk();
-        let verified = Extension::verify(&chunk, &self.blocks, &state.tree, state.last_hlc);
+        let verified = Extension::verify(chunk, &self.blocks, &state.tree, state.last_hlc);
         let extension = match verified {
             Err(ChunkError::OutOfPlace { end, held, .. }) if end <= held => return Ok(None),
             verified => verified.map_err(wrong)?,
         };
-        if !extension.entries().iter().all(is_whole) {
-            return Err(SyncError::Violation("a part of a log that is held whole").into());
+        if extension.entries().iter().any(is_coarse) {
+            return Err(SyncError::Violation("withheld facts without the hash of each").into());
         }
         let is_new = log.origin != engine.domain() && !engine.logs.contains_key(&log);
         if is_new && engine.logs.len() >= LOGS_MAX {
@@ -164,18 +182,38 @@ impl Announced {
                 .map_err(|error| key_fault(log, error))?;
         }
         side.extend(unstored_keys(engine, log.origin));
-        side.extend(name_compartment(engine, log, told));
+        let first = extension.from();
+        let taken = engine.take(bringer, &log, (first..).zip(extension.entries()))?;
+        side.extend(taken.write);
+        side.extend(name_compartment(engine, log, bringer.told));
         let state = engine.logs.entry(log).or_default();
         let closed = state.tree.closed().len();
-        let first = extension.from();
         extension.apply(&mut state.tree).map_err(wrong)?;
         state.last_hlc = extension.last_hlc();
         side.extend(state.advance(&self.signed, closed));
         let durable = state.snapshot();
-        let entries: Vec<_> = place(log, first, extension.into_entries()).collect();
+        let mut entries: Vec<_> = place(log, first, extension.into_entries()).collect();
+        let is_whole = entries.iter().all(|new| is_whole(&new.entry));
+        for new in &mut entries {
+            if taken.declined.binary_search(&new.position).is_ok() {
+                new.entry = hidden(&new.entry);
+            }
+        }
+        let extents = entries.iter().filter_map(|new| match &new.entry {
+            Entry::Withheld { .. } => Some((new.position, Extent::Hidden)),
+            Entry::Row(row) => Some((new.position, Extent::Partial(row.mask()?))),
+        });
+        let extents: Vec<_> = extents.collect();
+        let masks = extents
+            .iter()
+            .filter_map(|(position, extent)| mask_write(&log, *position, *extent, Extent::Hidden));
+        side.extend(masks);
         note_own_heads(engine, log, &entries);
-        let facts = entries.len() as u64;
-        let time = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let facts = entries
+            .iter()
+            .filter(|new| matches!(new.entry, Entry::Row(_)));
+        let facts = facts.count() as u64;
+        let time = i64::try_from(engine.now_ms).unwrap_or(i64::MAX);
         let batch = Batch {
             entries,
             side,
@@ -184,6 +222,9 @@ impl Announced {
         let ingested = Ingested {
             log,
             facts,
+            is_whole,
+            extents,
+            declined: taken.declined,
             durable,
         };
         Ok(Some((batch, ingested)))
@@ -196,10 +237,88 @@ impl Ingested {
         self.durable.size()
     }
 
+    /// Whether the peer showed all of each fact.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
     /// Its facts are durable: publishes them.
     pub(crate) fn finish(&self, engine: &mut Engine) {
         let state = engine.logs.entry(self.log).or_default();
         state.durable = self.durable.clone();
+        for (position, extent) in &self.extents {
+            state.holes.set(*position..*position + 1, *extent);
+        }
+    }
+}
+
+/// What the rules take of what a peer brings.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    /// The positions of the rows that are not taken, in ascending order.
+    pub(crate) declined: Vec<u64>,
+    /// The write that keeps that.
+    pub(crate) write: Option<SideWrite>,
+}
+
+impl Engine {
+    /// Asks the rules which rows of a log are taken from a peer.
+    pub(crate) fn take<'a>(
+        &mut self,
+        bringer: Bringer<'_>,
+        log: &LogId,
+        entries: impl Iterator<Item = (u64, &'a Entry)>,
+    ) -> Result<Taken, Fault> {
+        let Bringer { peer, told } = bringer;
+        let policies = self.policies(peer);
+        let name = self.taken_as(peer, log, told).map(str::to_owned);
+        let Some((policies, name)) = policies.zip(name) else {
+            return Err(Fault::Log(LogError::NotGranted));
+        };
+        let policy = &policies.inward;
+        if policy.shares_whole(&name, self.now_ms) {
+            return Ok(Taken::default());
+        }
+        let (mut declined, mut until_ms) = (Vec::new(), u64::MAX);
+        for (position, entry) in entries {
+            if let Entry::Row(row) = entry
+                && let Err(until) = self.takes_row((peer, policy), (log, &name), row)
+            {
+                declined.push(position);
+                until_ms = until_ms.min(until);
+            }
+        }
+        self.wake_at(until_ms);
+        let write = self.decline(peer, log, &declined, until_ms);
+        Ok(Taken { declined, write })
+    }
+
+    fn decline(
+        &mut self,
+        peer: DomainId,
+        log: &LogId,
+        positions: &[u64],
+        until_ms: u64,
+    ) -> Option<SideWrite> {
+        if positions.is_empty() {
+            return None;
+        }
+        let policies = self.policies(peer)?;
+        let rules = Rules::of(&policies.inward, self.now_ms).until(until_ms);
+        let before = self.declined(peer, log).cloned().unwrap_or_default();
+        let declined = self.declined.entry((peer, *log)).or_insert(Declined {
+            rules,
+            positions: PositionSet::new(),
+        });
+        declined.rules = match before.is_empty() {
+            true => rules,
+            false => declined.rules.until(until_ms),
+        };
+        declined.positions = before;
+        for position in positions {
+            insert(&mut declined.positions, *position..*position + 1);
+        }
+        Some(declined.write(peer, log))
     }
 }
 
@@ -303,7 +422,7 @@ fn name_compartment(engine: &mut Engine, log: LogId, told: Option<&str>) -> Opti
 }
 
 /// Own facts that come back count among the own heads of their keys.
-fn note_own_heads(engine: &mut Engine, log: LogId, entries: &[NewEntry]) {
+pub(crate) fn note_own_heads(engine: &mut Engine, log: LogId, entries: &[NewEntry]) {
     if log.origin != engine.domain() {
         return;
     }
@@ -320,7 +439,23 @@ fn note_own_heads(engine: &mut Engine, log: LogId, entries: &[NewEntry]) {
 }
 
 fn is_whole(entry: &Entry) -> bool {
-    matches!(entry, Entry::Row(row) if row.state() == RowState::Full)
+    matches!(entry, Entry::Row(row) if row.mask().is_none())
+}
+
+/// Whoever holds a log knows the hash of each position, so that all of it can be shown to others.
+fn is_coarse(entry: &Entry) -> bool {
+    matches!(entry, Entry::Withheld { level: 1.., .. })
+}
+
+/// An entry without what it tells of its fact.
+fn hidden(entry: &Entry) -> Entry {
+    match entry {
+        Entry::Row(row) => Entry::Withheld {
+            level: 0,
+            hash: leaf_hash(&row.id()),
+        },
+        withheld @ Entry::Withheld { .. } => withheld.clone(),
+    }
 }
 
 fn later_roots(announce: &Announce, held: u64) -> Option<Vec<TreeHash>> {

@@ -32,14 +32,20 @@ mod draft;
 mod heads;
 mod recent;
 
+mod decide;
+mod holes;
 mod ingest;
+mod peers;
 mod session;
+mod upgrade;
 
 mod compartment;
+mod completeness;
 mod logbook;
 mod restore;
 
 pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
+pub use completeness::Completeness;
 pub use draft::{
     APPEND_BYTES_MAX, AppendError, AppendOutcome, Appended, DRAFTS_MAX, Draft, DraftError,
     ReadContext, Reference, Supersedes,
@@ -50,8 +56,8 @@ pub use effect::{
 };
 pub use engine::{Engine, LogView};
 pub use logbook::{
-    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, KEY_RECORDS, LANES, LOG_HEADS, LOGS_MAX,
-    OPEN_ROOTS,
+    ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
+    LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
 };
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{

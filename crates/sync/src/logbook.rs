@@ -7,6 +7,7 @@ use causality_fact::Checkpoint;
 use causality_fact::CompactRange;
 use causality_fact::DecodeError;
 use causality_fact::Decoder;
+use causality_fact::DomainId;
 use causality_fact::Encoder;
 use causality_fact::Hlc;
 use causality_fact::LogId;
@@ -17,6 +18,7 @@ use causality_store::SideTable;
 use causality_store::SideWrite;
 use std::sync::Arc;
 
+use crate::holes::Holes;
 use crate::session::SESSION_LOGS_MAX;
 
 /// Log → its state: newest checkpoint, last time, size, the hashes behind its full blocks.
@@ -31,6 +33,15 @@ pub const KEY_RECORDS: SideTable = SideTable::new(3);
 pub const COMPARTMENTS: SideTable = SideTable::new(4);
 /// Compartment → the lane in which this store writes.
 pub const LANES: SideTable = SideTable::new(5);
+
+/// Log and position (8 bytes, big endian) → the mask of a fact that is held in part.
+pub const PARTIALS: SideTable = SideTable::new(6);
+/// Peer and log → the positions that were declined from the peer, and by which rules.
+pub const DECLINED: SideTable = SideTable::new(7);
+/// Peer and log → how far the peer has what it may have, and by which rules.
+pub const SETTLEMENTS: SideTable = SideTable::new(8);
+/// Peer and log → what the peer says that it keeps back.
+pub const SOURCES: SideTable = SideTable::new(9);
 
 /// The most blocks of a log that can be announced at once, and so that a peer may be behind.
 pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;
@@ -63,6 +74,10 @@ pub(crate) struct LogState {
     pub(crate) whole: Option<Arc<Signed>>,
     /// What of this is durable.
     pub(crate) durable: Durable,
+    /// Which of the durable positions are not held in full.
+    pub(crate) holes: Holes,
+    /// How often positions were upgraded: whoever knows what this domain held at some count knows what it holds now.
+    pub(crate) changes: u64,
 }
 
 /// A log as the store has it: all that is told to anybody.
@@ -165,15 +180,23 @@ impl LogState {
             value: Some(root.as_bytes().to_vec()),
         });
         let open = (is_newer && signed.checkpoint.size > size).then(|| signed.write());
-        let head = self.head_write(&key, newest);
+        let head = self.head_write(newest);
         blocks.chain([head]).chain(open).collect()
     }
 
-    fn head_write(&self, key: &[u8], newest: &Signed) -> SideWrite {
+    /// Counts an upgrade of positions; returns the write that keeps the count.
+    pub(crate) fn change(&mut self) -> Option<SideWrite> {
+        self.changes += 1;
+        let newest = self.newest.as_ref()?;
+        Some(self.head_write(newest))
+    }
+
+    fn head_write(&self, newest: &Signed) -> SideWrite {
         let mut to = Encoder::new();
         to.u8(STATE_VERSION)
             .bytes(&newest.checkpoint.to_bytes())
-            .fixed_u64(self.last_hlc.to_bits());
+            .fixed_u64(self.last_hlc.to_bits())
+            .uint(self.changes);
         to.uint(self.tree.size())
             .length(self.tree.open().hashes().len());
         for hash in self.tree.open().hashes() {
@@ -194,7 +217,7 @@ impl LogState {
         }
         SideWrite {
             table: LOG_HEADS,
-            key: key.to_vec(),
+            key: newest.checkpoint.log.to_bytes().to_vec(),
             value: Some(to.finish()),
         }
     }
@@ -216,6 +239,7 @@ impl LogState {
         let mut state = Self {
             tree,
             last_hlc: head.last_hlc,
+            changes: head.changes,
             ..Self::default()
         };
         if state.tree.size() != head.size {
@@ -256,6 +280,7 @@ impl LogState {
 struct Head {
     checkpoint: Checkpoint,
     last_hlc: Hlc,
+    changes: u64,
     size: u64,
     open: Vec<TreeHash>,
     whole: Option<Signed>,
@@ -276,6 +301,7 @@ impl Head {
         Ok(Self {
             checkpoint: newest,
             last_hlc: Hlc::from_bits(from.fixed_u64()?),
+            changes: from.uint()?,
             size: from.uint()?,
             open: hashes(from, OPEN_HASHES_MAX)?,
             whole: read_whole(from)?,
@@ -308,10 +334,22 @@ fn misfit<T>(_: T) -> DecodeError {
     }
 }
 
+/// The key of what concerns a peer and a log.
+pub(crate) fn of_peer(peer: DomainId, log: &LogId) -> Vec<u8> {
+    [&peer.as_bytes()[..], &log.to_bytes()].concat()
+}
+
 /// The key of a numbered row behind `prefix`, so that rows lie in the order of their numbers.
 pub(crate) fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
     let ordered = (0..8).rev().map(|byte| (number >> (8 * byte)) as u8);
     prefix.iter().copied().chain(ordered).collect()
+}
+
+/// The number that [`numbered`] wrote behind its prefix.
+pub(crate) fn number(bytes: [u8; 8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 impl Signed {

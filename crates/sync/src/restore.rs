@@ -4,6 +4,7 @@ use causality_fact::CompartmentId;
 use causality_fact::DecodeError;
 use causality_fact::Decoder;
 use causality_fact::DomainId;
+use causality_fact::FieldMask;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
@@ -15,7 +16,12 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::compartment::Compartments;
+use crate::holes::Extent;
 use crate::logbook::LogState;
+use crate::logbook::number;
+use crate::peers::Declined;
+use crate::peers::Settlement;
+use crate::peers::Source;
 
 /// The rows of one side table, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,6 +47,14 @@ pub struct StoreState {
     pub compartments: TableRows,
     /// [`crate::LANES`].
     pub lanes: TableRows,
+    /// [`crate::PARTIALS`].
+    pub partials: TableRows,
+    /// [`crate::DECLINED`].
+    pub declined: TableRows,
+    /// [`crate::SETTLEMENTS`].
+    pub settlements: TableRows,
+    /// [`crate::SOURCES`].
+    pub sources: TableRows,
     /// Whether the store was restored from a backup: [`causality_store::RESTORED_KEY`] is there.
     pub restored: bool,
     /// What is held of each log.
@@ -54,6 +68,9 @@ pub struct Restored {
     pub(crate) key_logs: BTreeMap<DomainId, KeyLog>,
     pub(crate) compartments: Compartments,
     pub(crate) lanes: BTreeMap<CompartmentId, LaneId>,
+    pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
+    pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
+    pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     pub(crate) marker: bool,
 }
 
@@ -113,9 +130,11 @@ impl Restored {
             );
         }
         let mut missing: BTreeSet<_> = logs.keys().copied().collect();
+        let mut masks = masks(&state.partials)?;
         for held in &state.held {
             missing.remove(&held.log);
-            fit(&logs, held)?;
+            let masks = masks.remove(&held.log).unwrap_or_default();
+            fit(logs.get_mut(&held.log), held, masks)?;
         }
         if let Some(log) = missing.pop_first() {
             let expected = logs.get(&log).map_or(0, |state| state.durable.size());
@@ -125,27 +144,85 @@ impl Restored {
                 expected,
             });
         }
+        let sources = of_peers("sources", &state.sources, Source::decode)?;
         Ok(Self {
             logs,
             key_logs: key_logs(&state.key_records)?,
             compartments: compartments(&state.compartments)?,
             lanes: lanes(&state.lanes)?,
+            declined: of_peers("declined", &state.declined, Declined::decode)?,
+            settlements: of_peers("settlements", &state.settlements, Settlement::decode)?,
+            sources: sources
+                .into_iter()
+                .map(|((peer, log), source)| ((log, peer), source))
+                .collect(),
             marker: state.restored,
         })
     }
 }
 
-/// Compares what the store holds of a log with its state. In this version a log is held whole.
-fn fit(logs: &BTreeMap<LogId, LogState>, held: &HeldLog) -> Result<(), RestoreError> {
-    let expected = logs.get(&held.log).map_or(0, |state| state.durable.size());
-    if held.full.is_prefix() != Some(expected) {
+/// Compares what the store holds of a log with its state, which gets to know its holes.
+fn fit(
+    state: Option<&mut LogState>,
+    held: &HeldLog,
+    masks: Vec<(u64, FieldMask)>,
+) -> Result<(), RestoreError> {
+    let known = held.full.union(&held.partial).union(&held.withheld);
+    let expected = state.as_ref().map_or(0, |state| state.durable.size());
+    if known.is_prefix() != Some(expected) {
         return Err(RestoreError::Held {
             log: held.log,
-            held: held.full.len(),
+            held: known.len(),
             expected,
         });
     }
+    if let Some(state) = state {
+        for run in held.withheld.runs() {
+            state.holes.set(run, Extent::Hidden);
+        }
+        // A row in parts that shows all of its fields has no mask.
+        for (position, mask) in masks {
+            if held.partial.contains(position) {
+                let range = position..position + 1;
+                state.holes.set(range, Extent::Partial(mask));
+            }
+        }
+    }
     Ok(())
+}
+
+fn masks(rows: &TableRows) -> Result<BTreeMap<LogId, Vec<(u64, FieldMask)>>, RestoreError> {
+    let wrong = |error| RestoreError::Row {
+        table: "partials",
+        error,
+    };
+    let mut masks: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (key, mask) in &rows.0 {
+        let place = Decoder::exactly(key, |from| {
+            let log = LogId::decode(from)?;
+            Ok((log, number(from.array()?)))
+        });
+        let (log, position) = place.map_err(wrong)?;
+        let mask = Decoder::exactly(mask, FieldMask::decode).map_err(wrong)?;
+        masks.entry(log).or_default().push((position, mask));
+    }
+    Ok(masks)
+}
+
+/// The rows of a table about peers and logs.
+fn of_peers<T>(
+    table: &'static str,
+    rows: &TableRows,
+    decode: fn(&mut Decoder<'_>) -> Result<T, DecodeError>,
+) -> Result<BTreeMap<(DomainId, LogId), T>, RestoreError> {
+    let row = |(key, value): &(Vec<u8>, Vec<u8>)| {
+        let key = Decoder::exactly(key, |from| {
+            Ok((DomainId::decode(from)?, LogId::decode(from)?))
+        })?;
+        Ok((key, Decoder::exactly(value, decode)?))
+    };
+    let rows = rows.0.iter().map(row).collect::<Result<_, _>>();
+    rows.map_err(|error| RestoreError::Row { table, error })
 }
 
 fn block_roots(rows: &TableRows) -> Result<BTreeMap<LogId, Vec<TreeHash>>, RestoreError> {

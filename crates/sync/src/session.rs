@@ -1,6 +1,7 @@
 //! One session with a peer: what comes in, and what of it concerns rounds, sending and receiving
 //! (`docs/src/spec/sync.md`).
 
+mod gaps;
 mod names;
 mod receiving;
 mod rounds;
@@ -11,7 +12,6 @@ use causality_fact::CompartmentId;
 use causality_fact::DomainId;
 use causality_fact::LogId;
 use causality_wire::Announce;
-use causality_wire::FactSync;
 use causality_wire::LogNumber;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receives;
@@ -29,8 +29,10 @@ use crate::session::names::Names;
 use crate::session::receiving::Receiving;
 use crate::session::rounds::Rounds;
 use crate::session::sending::Sending;
+use crate::upgrade::Upgrade;
 
 pub(crate) use sending::ChunkLoad;
+pub(crate) use sending::RevealLoad;
 
 /// The credit with which a session begins, in bytes of feed messages: so much may be sent before the other side has stored
 /// some of it.
@@ -64,6 +66,10 @@ pub(crate) struct Session {
     forked: BTreeSet<LogId>,
     /// Compartments whose lane was given up because the peer holds more of it, or another one.
     given_up: BTreeSet<CompartmentId>,
+    /// Logs of which the peer may ask for the sets: it was told that they are not held whole.
+    sets_due: BTreeSet<LogId>,
+    /// Rows for known positions that came in this step: the engine takes them up behind it.
+    pub(crate) upgrades: Vec<(LogId, Upgrade)>,
     /// Whether both sides have said what they hold: from then on new facts go out by themselves.
     is_live: bool,
 }
@@ -89,6 +95,8 @@ impl Session {
             receiving: Receiving::default(),
             forked: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            sets_due: BTreeSet::new(),
+            upgrades: Vec::new(),
             is_live: false,
         }
     }
@@ -105,7 +113,6 @@ impl Session {
     pub(crate) fn receive(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         stream: StreamNumber,
         message: SyncMessage,
     ) -> Result<(), SyncError> {
@@ -114,16 +121,18 @@ impl Session {
         }
         match message {
             SyncMessage::Frontier(frontier) => self.frontier(engine, frontier),
-            SyncMessage::Announce(_) | SyncMessage::FactSync(_) => {
+            SyncMessage::Announce(_)
+            | SyncMessage::FactSync(_)
+            | SyncMessage::Reveal(_)
+            | SyncMessage::Holes(_) => {
                 self.receiving.charge(&message)?;
-                self.feed(engine, now_ms, message)
+                self.feed(engine, message)
             }
             SyncMessage::Receipt(receipt) => self.receipt(engine, &receipt),
             SyncMessage::CaughtUp(caught_up) => self.caught_up(engine, caught_up),
             SyncMessage::Goodbye(goodbye) => Err(SyncError::Goodbye(goodbye.reason)),
-            SyncMessage::SetsRequest(_) | SyncMessage::Sets(_) => {
-                Err(SyncError::Violation("sets of a log that is held whole"))
-            }
+            SyncMessage::SetsRequest(request) => self.sets_request(engine, request),
+            SyncMessage::Sets(sets) => self.sets(engine, &sets),
         }
     }
 
@@ -166,6 +175,8 @@ fn stream_of(message: &SyncMessage) -> StreamNumber {
     match message {
         SyncMessage::Announce(announce) => feed_of(announce.log),
         SyncMessage::FactSync(chunk) => feed_of(chunk.log),
+        SyncMessage::Reveal(reveal) => feed_of(reveal.log),
+        SyncMessage::Holes(holes) => feed_of(holes.log),
         _ => StreamNumber::CONTROL,
     }
 }
@@ -178,7 +189,13 @@ fn feed_of(log: LogNumber) -> StreamNumber {
 fn cost(message: &SyncMessage) -> u64 {
     match message {
         SyncMessage::Announce(announce) => cost_of_announce(announce),
-        SyncMessage::FactSync(chunk) => cost_of_chunk(chunk),
+        SyncMessage::FactSync(chunk) => cost_of_chunk(chunk.entries.len(), chunk.right.len()),
+        SyncMessage::Reveal(reveal) => reveal.rows.len() as u64 + COST_BYTES,
+        SyncMessage::Holes(holes) => {
+            let sets = [&holes.withheld, &holes.deferred, &holes.partial];
+            let sets = sets.map(|set| set.len()).into_iter().sum::<usize>();
+            (sets + holes.statement.len()) as u64 + COST_BYTES
+        }
         _ => 0,
     }
 }
@@ -189,8 +206,8 @@ fn cost_of_announce(announce: &Announce) -> u64 {
     (records.sum::<usize>() + announce.checkpoint.len() + hashes) as u64 + COST_BYTES
 }
 
-fn cost_of_chunk(chunk: &FactSync) -> u64 {
-    (chunk.entries.len() + chunk.right.len() * 32) as u64 + COST_BYTES
+fn cost_of_chunk(entries: usize, right: usize) -> u64 {
+    (entries + right * 32) as u64 + COST_BYTES
 }
 
 /// What every feed message costs beside what it carries.

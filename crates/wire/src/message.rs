@@ -40,6 +40,10 @@ pub enum SyncMessage {
     CaughtUp(CaughtUp),
     /// The sender ends the session.
     Goodbye(Goodbye),
+    /// Facts at positions of a log that the receiver knows by their hashes, or holds in part.
+    Reveal(Reveal),
+    /// What the sender keeps back of a log.
+    Holes(Holes),
 }
 
 /// What the sender holds of each log that it shares with the receiver, or that the receiver named first. More logs than
@@ -97,7 +101,7 @@ pub enum Page {
 pub struct LogState {
     /// The log.
     pub log: LogName,
-    /// How many positions of the log the sender holds, from 0 on.
+    /// How many positions of the log the sender holds at least by their hashes, from 0 on.
     pub size: u64,
     /// The head tag: shows whether both sides mean the same tree at this size, and tells nothing to others.
     #[serde(with = "fixed::bytes")]
@@ -151,21 +155,25 @@ impl LogName {
 pub enum Held {
     /// All of them, with their whole content.
     Complete,
-    /// Those of three sets, given by their digests ([`PositionSet::digest`](causality_fact::PositionSet::digest)).
+    /// Those of three sets, given by their digests.
     Sets {
-        /// Positions held with their whole content.
+        /// Positions held with their whole content: [`PositionSet::digest`](causality_fact::PositionSet::digest).
         #[serde(with = "fixed::bytes")]
         full: [u8; 16],
-        /// Positions held with a part of their content.
+        /// Positions held with a part of their content: 16 bytes of the tagged hash `causality/0/partial` of
+        /// [`Sets::partial`], so it tells which part.
         #[serde(with = "fixed::bytes")]
         partial: [u8; 16],
-        /// Positions that the sender does not want: refused by its policy, erased, pruned or void.
+        /// Positions that the sender does not want from the receiver, refused by its policy, erased, pruned or void:
+        /// [`PositionSet::digest`](causality_fact::PositionSet::digest).
         #[serde(with = "fixed::bytes")]
         declined: [u8; 16],
     },
+    /// Not all of them, or not whole. Only in receipts, where the digests are not always said.
+    Incomplete,
 }
 
-/// Asks for the sets behind the digests that the receiver of this message gave for a log.
+/// Asks for the sets of a log, of which the receiver of this message has said that it does not hold all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetsRequest {
@@ -173,16 +181,20 @@ pub struct SetsRequest {
     pub log: LogNumber,
 }
 
-/// The sets behind the digests of [`Held::Sets`], each in the one encoding of
+/// The sets behind the digests of [`Held::Sets`], of the first positions of a log. Sets are in the one encoding of
 /// [`PositionSet`](causality_fact::PositionSet).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sets {
     /// The log.
     pub log: LogNumber,
+    /// The sets are about the positions below this. It is the size of the log at the sender, or less where the sets of all
+    /// of it would be too large.
+    pub until: u64,
     /// Positions held with their whole content.
     pub full: BoundedBytes<SET_BYTES_MAX>,
-    /// Positions held with a part of their content.
+    /// Positions held with a part of their content: a count, then for each set of fields, ascending, its
+    /// [mask](causality_fact::FieldMask) and the length and bytes of the set of positions.
     pub partial: BoundedBytes<SET_BYTES_MAX>,
     /// Positions that the sender does not want.
     pub declined: BoundedBytes<SET_BYTES_MAX>,
@@ -246,6 +258,36 @@ impl FactSync {
     }
 }
 
+/// Facts at positions below the size of a log at the receiver, which knows their hashes already: so they need no proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reveal {
+    /// The log.
+    pub log: LogNumber,
+    /// Positions and rows, as [`encode_reveal`](causality_fact::encode_reveal) writes them.
+    pub rows: BoundedBytes<ENTRIES_BYTES_MAX>,
+}
+
+/// What the sender keeps back of a log from the receiver, of what it holds itself. Sets are in the one encoding of
+/// [`PositionSet`](causality_fact::PositionSet); no two of them have a position in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holes {
+    /// The log.
+    pub log: LogNumber,
+    /// Of the positions below this.
+    pub size: u64,
+    /// Positions whose facts are not shown.
+    pub withheld: BoundedBytes<SET_BYTES_MAX>,
+    /// Positions whose facts will be shown later, once a time has come.
+    pub deferred: BoundedBytes<SET_BYTES_MAX>,
+    /// Positions whose facts are shown without some of their fields.
+    pub partial: BoundedBytes<SET_BYTES_MAX>,
+    /// Where the sender is the origin: its signed statement of this, in the canonical encoding of
+    /// [`WithheldStatement`](causality_fact::WithheldStatement). Otherwise empty.
+    pub statement: BoundedBytes<STATEMENT_BYTES_MAX>,
+}
+
 /// What the sender has done with the positions of a log that it received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -254,6 +296,10 @@ pub struct Receipt {
     pub log: LogNumber,
     /// Every position below it that was sent is stored durably, or refused.
     pub size: u64,
+    /// How many [`Reveal`]s of the log, under this number of it, are stored durably, or refused.
+    pub reveals: u64,
+    /// Which positions below the size of the log are held.
+    pub held: Held,
     /// The positions refused since the last receipt for this log.
     pub refused: BoundedVec<Refusal, REFUSALS_MAX>,
     /// How many bytes of entries may be sent on top of what was granted before, over all logs.
@@ -334,7 +380,7 @@ pub enum GoodbyeReason {
 pub const LOGS_PER_FRONTIER_MAX: usize = 4096;
 /// The most bytes of the name of a compartment.
 pub const COMPARTMENT_NAME_BYTES_MAX: usize = 64;
-/// The most bytes of one encoded set of positions.
+/// The most bytes of one encoded set of positions, or of those of [`Sets::partial`].
 pub const SET_BYTES_MAX: usize = 1 << 20;
 /// The most key records of one [`Announce`].
 pub const KEY_RECORDS_PER_ANNOUNCE_MAX: usize = 1024;
@@ -342,9 +388,12 @@ pub const KEY_RECORDS_PER_ANNOUNCE_MAX: usize = 1024;
 pub const KEY_RECORD_BYTES_MAX: usize = 4096;
 /// The most bytes of an encoded checkpoint.
 pub const CHECKPOINT_BYTES_MAX: usize = 512;
+/// The most bytes of an encoded statement of what is withheld.
+pub const STATEMENT_BYTES_MAX: usize = 512;
 /// The most block roots of one [`Announce`]: 2^27 positions.
 pub const BLOCK_ROOTS_MAX: usize = 32_768;
-/// The most bytes of the entries of one [`FactSync`]: a full chunk and the row that filled it, or one large row.
+/// The most bytes of the entries of one [`FactSync`], and of the rows of one [`Reveal`]: a full chunk and the row that
+/// filled it, or one large row.
 pub const ENTRIES_BYTES_MAX: usize = CHUNK_BYTES_MAX + ROW_BYTES_MAX + 16;
 /// The most hashes to the right of a chunk: two for each level of a block.
 pub const RIGHT_HASHES_MAX: usize = 24;

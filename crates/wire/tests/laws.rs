@@ -6,8 +6,8 @@ use causality_fact::{CompartmentId, DomainId, LaneId, LogId, TreeHash};
 use causality_wire::{
     Announce, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec, CaughtUp,
     DeserializeError, FactSync, Frontier, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
-    JsonSerializer, LogName, LogNumber, LogState, MessageSerializer, Page, Receipt, Receives,
-    Refusal, RefusalReason, Sets, SetsRequest, SyncMessage,
+    Holes, JsonSerializer, LogName, LogNumber, LogState, MessageSerializer, Page, Receipt,
+    Receives, Refusal, RefusalReason, Reveal, Sets, SetsRequest, SyncMessage,
 };
 use data_encoding::HEXLOWER;
 use proptest::prelude::*;
@@ -107,7 +107,7 @@ fn held() -> impl Strategy<Value = Held> {
         partial,
         declined,
     });
-    prop_oneof![Just(Held::Complete), sets]
+    prop_oneof![Just(Held::Complete), sets, Just(Held::Incomplete)]
 }
 
 fn state() -> impl Strategy<Value = LogState> {
@@ -150,12 +150,15 @@ fn frontier() -> impl Strategy<Value = Frontier> {
 }
 
 fn sets() -> impl Strategy<Value = Sets> {
-    (number(), bytes(), bytes(), bytes()).prop_map(|(log, full, partial, declined)| Sets {
-        log,
-        full,
-        partial,
-        declined,
-    })
+    (number(), any::<u64>(), bytes(), bytes(), bytes()).prop_map(
+        |(log, until, full, partial, declined)| Sets {
+            log,
+            until,
+            full,
+            partial,
+            declined,
+        },
+    )
 }
 
 fn announce() -> impl Strategy<Value = Announce> {
@@ -179,6 +182,24 @@ fn fact_sync() -> impl Strategy<Value = FactSync> {
     })
 }
 
+fn reveal() -> impl Strategy<Value = Reveal> {
+    (number(), bytes()).prop_map(|(log, rows)| Reveal { log, rows })
+}
+
+fn holes() -> impl Strategy<Value = Holes> {
+    let sets = (bytes(), bytes(), bytes());
+    (number(), any::<u64>(), sets, bytes()).prop_map(
+        |(log, size, (withheld, deferred, partial), statement)| Holes {
+            log,
+            size,
+            withheld,
+            deferred,
+            partial,
+            statement,
+        },
+    )
+}
+
 fn receipt() -> impl Strategy<Value = Receipt> {
     let reason = select(vec![
         RefusalReason::Malformed,
@@ -194,10 +215,13 @@ fn receipt() -> impl Strategy<Value = Receipt> {
         to,
         reason,
     });
-    (number(), any::<u64>(), list(refusal), any::<u64>()).prop_map(
-        |(log, size, refused, credit)| Receipt {
+    let counts = any::<[u64; 3]>();
+    (number(), counts, held(), list(refusal)).prop_map(
+        |(log, [size, reveals, credit], held, refused)| Receipt {
             log,
             size,
+            reveals,
+            held,
             refused,
             credit,
         },
@@ -234,6 +258,8 @@ fn message() -> impl Strategy<Value = SyncMessage> {
         receipt().prop_map(SyncMessage::Receipt),
         caught_up().prop_map(SyncMessage::CaughtUp),
         goodbye().prop_map(SyncMessage::Goodbye),
+        reveal().prop_map(SyncMessage::Reveal),
+        holes().prop_map(SyncMessage::Holes),
     ]
 }
 
@@ -248,7 +274,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_refused_or_canonical(
-        kind in 0_u8..10,
+        kind in 0_u8..12,
         rest in prop::collection::vec(prop_oneof![Just(0), 0..9_u8, any::<u8>()], 0..200),
     ) {
         is_canonical(&rest);

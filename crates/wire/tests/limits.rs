@@ -5,10 +5,11 @@ use causality_fact::{CompartmentId, DomainId, LaneId, LogId, TreeHash};
 use causality_wire::{
     Announce, BLOCK_ROOTS_MAX, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec,
     CHECKPOINT_BYTES_MAX, COMPARTMENT_NAME_BYTES_MAX, DeserializeError, ENTRIES_BYTES_MAX,
-    FactSync, Frontier, FrontierPart, Hashes, Held, JSON_BYTES_MAX, JsonSerializer,
+    FactSync, Frontier, FrontierPart, Hashes, Held, Holes, JSON_BYTES_MAX, JsonSerializer,
     KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
     LogState, MESSAGE_BYTES_MAX, MessageSerializer, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt,
-    Receives, Refusal, RefusalReason, SET_BYTES_MAX, SerializeError, Sets, SyncMessage,
+    Receives, Refusal, RefusalReason, Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, SerializeError,
+    Sets, SyncMessage,
 };
 
 const LOG: LogNumber = LogNumber(2);
@@ -34,6 +35,19 @@ fn raised(message: SyncMessage, at: usize, more: usize) -> Result<SyncMessage, D
     *field = (u64::from_le_bytes(*field) + 1).to_le_bytes();
     body.splice(at + 8..at + 8, vec![0; more]);
     BincodeSerializer.deserialize(&body)
+}
+
+fn is_too_long_to_send(message: &SyncMessage) {
+    let (actual, limit) = (MESSAGE_BYTES_MAX + 1, MESSAGE_BYTES_MAX);
+    for serializer in [
+        &BincodeSerializer as &dyn MessageSerializer,
+        &JsonSerializer,
+    ] {
+        assert_eq!(
+            serializer.serialize(message),
+            Err(SerializeError::TooLong { actual, limit })
+        );
+    }
 }
 
 #[track_caller]
@@ -103,6 +117,7 @@ fn a_chunk_is_limited_in_entries_and_hashes() {
 fn sets(full: usize, partial: usize, declined: usize) -> SyncMessage {
     SyncMessage::Sets(Sets {
         log: LOG,
+        until: 0,
         full: bytes(full),
         partial: bytes(partial),
         declined: bytes(declined),
@@ -113,43 +128,79 @@ fn sets(full: usize, partial: usize, declined: usize) -> SyncMessage {
 fn sets_are_limited_each_and_together() {
     survives(sets(SET_BYTES_MAX, 0, 0));
     is_above(
-        raised(sets(SET_BYTES_MAX, 0, 0), 8, 1),
+        raised(sets(SET_BYTES_MAX, 0, 0), 16, 1),
         "bytes",
         SET_BYTES_MAX,
     );
     is_above(
-        raised(sets(0, SET_BYTES_MAX, 0), 16, 1),
+        raised(sets(0, SET_BYTES_MAX, 0), 24, 1),
         "bytes",
         SET_BYTES_MAX,
     );
     is_above(
-        raised(sets(0, 0, SET_BYTES_MAX), 24, 1),
+        raised(sets(0, 0, SET_BYTES_MAX), 32, 1),
         "bytes",
         SET_BYTES_MAX,
     );
 
-    let rest = MESSAGE_BYTES_MAX - SET_BYTES_MAX - 32;
+    let rest = MESSAGE_BYTES_MAX - SET_BYTES_MAX - 40;
     survives(sets(SET_BYTES_MAX, rest, 0));
-    let above = sets(SET_BYTES_MAX, rest, 1);
-    let (actual, limit) = (MESSAGE_BYTES_MAX + 1, MESSAGE_BYTES_MAX);
-    for serializer in [
-        &BincodeSerializer as &dyn MessageSerializer,
-        &JsonSerializer,
+    is_too_long_to_send(&sets(SET_BYTES_MAX, rest, 1));
+}
+
+fn reveal(rows: usize) -> SyncMessage {
+    SyncMessage::Reveal(Reveal {
+        log: LOG,
+        rows: bytes(rows),
+    })
+}
+
+#[test]
+fn the_rows_of_a_reveal_are_limited() {
+    survives(reveal(ENTRIES_BYTES_MAX));
+    is_above(
+        raised(reveal(ENTRIES_BYTES_MAX), 8, 1),
+        "bytes",
+        ENTRIES_BYTES_MAX,
+    );
+}
+
+fn holes(withheld: usize, deferred: usize, partial: usize, statement: usize) -> SyncMessage {
+    SyncMessage::Holes(Holes {
+        log: LOG,
+        size: 0,
+        withheld: bytes(withheld),
+        deferred: bytes(deferred),
+        partial: bytes(partial),
+        statement: bytes(statement),
+    })
+}
+
+#[test]
+fn holes_are_limited_each_and_together() {
+    for (at, message, limit) in [
+        (16, holes(SET_BYTES_MAX, 0, 0, 0), SET_BYTES_MAX),
+        (24, holes(0, SET_BYTES_MAX, 0, 0), SET_BYTES_MAX),
+        (32, holes(0, 0, SET_BYTES_MAX, 0), SET_BYTES_MAX),
+        (40, holes(0, 0, 0, STATEMENT_BYTES_MAX), STATEMENT_BYTES_MAX),
     ] {
-        assert_eq!(
-            serializer.serialize(&above),
-            Err(SerializeError::TooLong { actual, limit })
-        );
+        survives(message.clone());
+        is_above(raised(message, at, 1), "bytes", limit);
     }
+
+    let rest = MESSAGE_BYTES_MAX - SET_BYTES_MAX - STATEMENT_BYTES_MAX - 48;
+    survives(holes(rest, 0, SET_BYTES_MAX, STATEMENT_BYTES_MAX));
+    is_too_long_to_send(&holes(rest, 1, SET_BYTES_MAX, STATEMENT_BYTES_MAX));
 }
 
 #[test]
 fn json_cannot_carry_more_than_a_message_has() {
     let (full, partial) = ("00".repeat(SET_BYTES_MAX), "00".repeat(1 << 18));
-    let json =
-        format!(r#"{{"sets":{{"log":2,"full":"{full}","partial":"{partial}","declined":""}}}}"#);
+    let json = format!(
+        r#"{{"sets":{{"log":2,"until":0,"full":"{full}","partial":"{partial}","declined":""}}}}"#
+    );
     assert!(json.len() <= JSON_BYTES_MAX);
-    let actual = 8 + 3 * 8 + SET_BYTES_MAX + (1 << 18);
+    let actual = 2 * 8 + 3 * 8 + SET_BYTES_MAX + (1 << 18);
     let limit = MESSAGE_BYTES_MAX;
     let refused = JsonSerializer.deserialize(json.as_bytes());
     assert_eq!(refused, Err(DeserializeError::TooLong { actual, limit }));
@@ -164,6 +215,8 @@ fn receipt(refusals: usize) -> SyncMessage {
     SyncMessage::Receipt(Receipt {
         log: LOG,
         size: 1,
+        reveals: 0,
+        held: Held::Incomplete,
         refused: BoundedVec::new(vec![refusal; refusals]).unwrap(),
         credit: 0,
     })
@@ -173,7 +226,7 @@ fn receipt(refusals: usize) -> SyncMessage {
 fn refusals_are_limited() {
     survives(receipt(REFUSALS_MAX));
     is_above(
-        raised(receipt(REFUSALS_MAX), 16, 20),
+        raised(receipt(REFUSALS_MAX), 28, 20),
         "elements",
         REFUSALS_MAX,
     );

@@ -1,6 +1,7 @@
 //! The vectors of `vectors/messages.json`, which were written down from the specification without bincode.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use causality_fact::{Encoder, FieldMask, PositionSet, TaggedHash};
 use causality_wire::{
     AcceptedFormats, BincodeSerializer, DeserializeError, FRAME_BYTES_MAX, FrameError, FrameReader,
     JsonSerializer, MessageSerializer, write_frame,
@@ -50,8 +51,52 @@ fn every_message_has_a_vector() {
         .collect();
     assert_eq!(
         kinds.into_iter().collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 5, 6, 7]
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     );
+}
+
+fn set(runs: &[(u64, u64)]) -> PositionSet {
+    let mut set = PositionSet::new();
+    for (start, end) in runs {
+        set.insert(*start..*end).unwrap();
+    }
+    set
+}
+
+fn json(name: &str) -> Value {
+    let mut all = vectors("messages").into_iter();
+    let vector = all.find(|vector| vector["name"] == name).unwrap();
+    vector["json"].clone()
+}
+
+#[test]
+fn sets_have_the_encodings_and_digests_of_the_model() {
+    let full = set(&[(2, 5), (6, 7), (10, 14)]);
+    let declined = set(&[(0, 1)]);
+    let mut partial = Encoder::new();
+    partial.length(2);
+    FieldMask::new(0b101).encode(&mut partial);
+    partial.bytes(&set(&[(5, 6)]).encode());
+    FieldMask::new(1 << 8).encode(&mut partial);
+    partial.bytes(&set(&[(7, 9)]).encode());
+    let partial = partial.finish();
+    let digest = TaggedHash::new("causality/0/partial")
+        .chain(&partial)
+        .finish();
+
+    let sets = &json("sets")["sets"];
+    assert_eq!(bytes(&sets["full"]), full.encode());
+    assert_eq!(bytes(&sets["partial"]), partial);
+    assert_eq!(bytes(&sets["declined"]), declined.encode());
+    let held = &json("a receipt for all that was announced")["receipt"]["held"]["sets"];
+    assert_eq!(bytes(&held["full"]), full.digest());
+    assert_eq!(bytes(&held["partial"]), digest[..16]);
+    assert_eq!(bytes(&held["declined"]), declined.digest());
+
+    let holes = &json("holes")["holes"];
+    assert_eq!(bytes(&holes["withheld"]), set(&[(1, 2)]).encode());
+    assert_eq!(bytes(&holes["deferred"]), set(&[(9, 10)]).encode());
+    assert_eq!(bytes(&holes["partial"]), set(&[(5, 6), (7, 9)]).encode());
 }
 
 #[test]
@@ -87,7 +132,11 @@ fn a_refusal_tells_the_values() {
         message("25 hashes to the right"),
         "invalid value: 25 hashes, the limit is 24"
     );
-    assert!(message("an unknown message").contains('8'));
+    assert!(message("an unknown message").contains("`10`"));
+    assert_eq!(
+        message("a statement of 513 bytes"),
+        "invalid value: 513 bytes, the limit is 512"
+    );
     assert_eq!(
         message("a byte behind the message"),
         "1 bytes follow the message, which has 8"

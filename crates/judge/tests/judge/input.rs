@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use causality_judge::history::{Entry, Event, Mode};
+use causality_judge::history::{AtLeast, Entry, Event, Kept, Mode, Rule, Span, Window};
 use causality_judge::{
     BadHistory, HistoryError, Judge, KeyError, KeyLog, LINE_BYTES_MAX, LogId, TextError, judge,
 };
@@ -198,7 +198,7 @@ fn what_cannot_happen_is_refused_with_what_was_expected() {
     let holds = event(
         "holds",
         &format!(
-            r#","log":"{}","size":0,"checkpoint":null,"records":[],"proven":false"#,
+            r#","log":"{}","size":0,"checkpoint":null,"records":[],"completeness":"incomplete""#,
             log()
         ),
     );
@@ -207,7 +207,17 @@ fn what_cannot_happen_is_refused_with_what_was_expected() {
     let dumped_last = event("dumped", r#","final":true"#);
     let [crashed, stopped, restarted, left] = ["crashed", "stopped", "restarted", "left"].map(bare);
 
+    let obeys = bare("obeys");
+    let stated = |origin: &str| {
+        let log = log().replacen("00", origin, 1);
+        let peer = "00".repeat(32);
+        let keys = format!(r#","log":"{log}","size":0,"peer":"{peer}","withheld":[]"#);
+        event("stated", &keys)
+    };
+
     check(&[&started()], "starts once");
+    check(&[&crashed, &obeys], "does not run");
+    check(&[&stated("00"), &stated("01")], "the origin of a log");
     check(&[&restarted], "the node runs");
     check(&[&restored], "the node runs");
     check(&[&crashed, &crashed], "does not run");
@@ -278,7 +288,39 @@ fn every_event_is_read_as_it_was_written() {
     let (log, peer) = (world.lane("a"), Some("b".to_owned()));
     let withheld = format!("3:{}", "ab".repeat(32));
     let text = "rain".to_owned();
+    let window = Window {
+        from: Some(1),
+        until: None,
+    };
+    let at_least = AtLeast {
+        field: "n".to_owned(),
+        least: -2,
+    };
     for event in [
+        Event::Policy {
+            peer: log.origin,
+            out: vec![Rule {
+                labels: Some(vec!["red".to_owned()]),
+                in_force: Some(window),
+                ..Rule::all_of(log.compartment)
+            }],
+            kept: vec![Kept {
+                of: Rule {
+                    at_least: Some(at_least),
+                    ..Rule::all_of(log.compartment)
+                },
+                fields: Some(vec!["n".to_owned()]),
+            }],
+            taken: vec![Rule::all_of(log.compartment)],
+        },
+        Event::Obeys {},
+        Event::Clock { shows: 7, rate: 0 },
+        Event::Stated {
+            log,
+            size: 9,
+            peer: log.origin,
+            withheld: vec![Span(3, 7)],
+        },
         Event::Stopped {},
         Event::Left {},
         Event::Note { text },

@@ -4,5 +4,7 @@
 mod forks;
 mod input;
 mod planted;
+mod policies;
 mod program;
+mod statement;
 mod world;

@@ -1,9 +1,9 @@
 //! Honest histories pass; each planted violation is seen by its rule, and by no rule that it does not concern.
 
-use causality_judge::history::{Event, Mode, Place, Scope};
+use causality_judge::history::{Completeness, Event, Mode, Place, Scope};
 use causality_judge::{Bytes, CompartmentId, DomainId, FactId, Stored, TreeHash};
 
-use crate::world::{Held, PUBLIC, World, clean, row, set_back};
+use crate::world::{Held, PUBLIC, Policy, World, clean, row, set_back};
 
 /// Three domains; `a` has written 4 facts and `b` 2, all of them everywhere.
 fn settled(mode: Mode) -> World {
@@ -279,7 +279,7 @@ fn bytes_that_are_no_row_are_found() {
             }
             _ => false,
         },
-        &["stored_verifies"],
+        &["completeness_is_backed", "stored_verifies"],
     );
 }
 
@@ -346,7 +346,7 @@ fn keys_of_another_domain_are_found() {
             }
             _ => false,
         },
-        &["received_is_kept", "stored_verifies"],
+        &["held_is_permitted", "received_is_kept", "stored_verifies"],
     );
 }
 
@@ -393,25 +393,27 @@ fn a_size_that_is_not_shown_is_found() {
 
 #[test]
 fn an_interrupted_transfer_is_a_shorter_log_that_is_not_proven() {
-    let shorter = |proven: bool| {
+    let shorter = |completeness| {
         let mut world = World::new(Mode::Safety, &["a", "b"]);
         for _ in 0..3 {
             world.append("a");
         }
         let mut held = world.held("a", "a").clone();
         held.rows.truncate(2);
-        held.proven = proven;
+        held.completeness = completeness;
         let lane = world.lane("a");
         world.store("b").insert(lane, held);
         world.broken()
     };
-    assert_eq!(shorter(false), clean());
-    assert_eq!(shorter(true), ["stored_verifies"]);
+    assert_eq!(shorter(Completeness::Incomplete), clean());
+    for said in [Completeness::Proven, Completeness::Attested] {
+        assert_eq!(shorter(said), ["completeness_is_backed"]);
+    }
 }
 
 #[test]
 fn withheld_positions_are_held_by_their_hash_and_not_proven() {
-    let withheld = |proven: bool, level: u8| {
+    let withheld = |completeness, level: u8| {
         let mut world = World::new(Mode::Safety, &["a", "b"]);
         for _ in 0..3 {
             world.append("a");
@@ -421,14 +423,16 @@ fn withheld_positions_are_held_by_their_hash_and_not_proven() {
         let last = held.rows.pop().unwrap();
         let hash = held.root(&lane);
         held.rows = vec![Stored::Withheld { level, hash }, last];
-        held.proven = proven;
+        held.completeness = completeness;
         world.store("b").insert(lane, held);
         world.broken()
     };
-    assert_eq!(withheld(false, 1), clean());
-    assert_eq!(withheld(true, 1), ["stored_verifies"]);
+    assert_eq!(withheld(Completeness::Incomplete, 1), clean());
+    let proven = withheld(Completeness::Proven, 1);
+    assert_eq!(proven, ["completeness_is_backed"]);
     // As if the two were one: another root than that of everybody.
-    assert_eq!(withheld(false, 0), ["forks_follow_restores"]);
+    let forked = withheld(Completeness::Incomplete, 0);
+    assert_eq!(forked, ["forks_follow_restores"]);
 }
 
 #[test]
@@ -438,7 +442,7 @@ fn a_withheld_subtree_in_a_wrong_place_is_found() {
     let held = world.held("c", "a");
     held.rows[1] = Stored::Withheld { level: 1, hash };
     held.rows.pop();
-    held.proven = false;
+    held.completeness = Completeness::Incomplete;
     assert_eq!(world.broken(), ["forks_follow_restores", "stored_verifies"]);
 }
 
@@ -477,7 +481,7 @@ fn positions_left_out_are_found() {
             }
             _ => false,
         },
-        &["lane_in_order", "stored_verifies"],
+        &["completeness_is_backed", "lane_in_order"],
     );
 }
 
@@ -547,8 +551,11 @@ fn unequal_logs_after_the_healing_are_found() {
     world.append("a");
     world.sync("a", "b");
     world.end();
-    assert_eq!(world.rules(), ["equal_after_heal"]);
-    let told = world.verdict().violations[0].sentence.clone();
+    assert_eq!(world.rules(), ["entitled_is_held", "equal_after_heal"]);
+    let verdict = world.verdict();
+    let mut unequal = verdict.violations.iter();
+    let unequal = unequal.find(|violation| violation.rule == "equal_after_heal");
+    let told = &unequal.unwrap().sentence;
     assert!(told.contains("holds 5 positions"), "{told}");
     assert!(told.contains("c holds 4 positions"), "{told}");
 }
@@ -559,7 +566,7 @@ fn a_log_that_did_not_arrive_is_found() {
     let lane = world.lane("c");
     world.append("c");
     assert!(!world.store("a").contains_key(&lane));
-    assert_eq!(world.broken(), ["equal_after_heal"]);
+    assert_eq!(world.broken(), ["entitled_is_held", "equal_after_heal"]);
 }
 
 #[test]
@@ -573,8 +580,8 @@ fn withheld_facts_among_equals_are_found() {
         level: 0,
         hash: one.root(&lane),
     };
-    held.proven = false;
-    assert_eq!(world.broken(), ["equal_after_heal"]);
+    held.completeness = Completeness::Incomplete;
+    assert_eq!(world.broken(), ["entitled_is_held", "equal_after_heal"]);
 }
 
 #[test]
@@ -584,6 +591,10 @@ fn only_who_is_entitled_has_to_have_a_log() {
         world.append("a");
         world.sync("a", "b");
         world.push("c", Event::Entitled { to: scopes });
+        // What its peers may show it is for another rule.
+        let c = world.domain("c");
+        world.tell("a", c, Policy::nothing());
+        world.tell("b", c, Policy::nothing());
         world.broken()
     };
     let of = |compartment| Scope {
@@ -620,7 +631,7 @@ fn a_rule_tells_so_many_violations_and_counts_the_others() {
         .iter()
         .filter(|of| of.rule == "stored_verifies");
     assert_eq!(of_rows.count(), causality_judge::VIOLATIONS_MAX);
-    assert_eq!(verdict.omitted, 5);
+    assert_eq!(verdict.omitted, 4);
     let place = Place {
         log: world.lane("a"),
         position: 0,

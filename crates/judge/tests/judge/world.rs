@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causality_judge::history::{
-    Acknowledged, Entry, Event, Extent, Header, Mode, Place, Scope, Seen,
+    Acknowledged, Completeness, Entry, Event, Extent, Header, Kept, Mode, Place, Rule, Scope, Seen,
 };
 use causality_judge::{
     Bytes, CompartmentId, DomainId, FactId, GrowingTree, LaneId, LogId, Stored, TreeHash, Verdict,
@@ -14,6 +14,8 @@ use causality_judge::{
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
 
+use crate::statement::Statement;
+
 pub(crate) const PUBLIC: CompartmentId = CompartmentId([0; 16]);
 
 /// What a store has of a log.
@@ -21,7 +23,7 @@ pub(crate) const PUBLIC: CompartmentId = CompartmentId([0; 16]);
 pub(crate) struct Held {
     pub(crate) rows: Vec<Stored>,
     pub(crate) checkpoint: Checkpoint,
-    pub(crate) proven: bool,
+    pub(crate) completeness: Completeness,
 }
 
 /// A checkpoint before it is signed.
@@ -35,6 +37,34 @@ pub(crate) struct Checkpoint {
 
 /// The logs of a node.
 pub(crate) type Store = BTreeMap<LogId, Held>;
+
+/// Rules of a node about a domain.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) out: Vec<Rule>,
+    pub(crate) kept: Vec<Kept>,
+    pub(crate) taken: Vec<Rule>,
+}
+
+impl Policy {
+    /// Nothing goes either way.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            out: Vec::new(),
+            kept: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Everything goes both ways.
+    pub(crate) fn whole() -> Self {
+        Self {
+            out: vec![Rule::all_of(PUBLIC)],
+            kept: Vec::new(),
+            taken: vec![Rule::all_of(PUBLIC)],
+        }
+    }
+}
 
 /// A copy of a store, and when it was begun.
 #[derive(Clone, Debug)]
@@ -71,7 +101,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Nodes `a`, `b` … of domains of their own, which may have everything.
+    /// Nodes `a`, `b` … of domains of their own, which share everything.
     pub(crate) fn new(mode: Mode, names: &[&'static str]) -> Self {
         let header = Header {
             version: 0,
@@ -88,9 +118,9 @@ impl World {
             requests: 0,
             lanes: 0,
         };
-        for name in names {
-            world.domains.push(Domain::new(world.domains.len()));
-            world.start(name, world.domains.len() - 1);
+        world.domains = (0..names.len()).map(Domain::new).collect();
+        for (domain, name) in names.iter().enumerate() {
+            world.start(name, domain);
         }
         world
     }
@@ -112,6 +142,27 @@ impl World {
         };
         let to = vec![everything];
         self.push(name, Event::Entitled { to });
+        for other in (0..self.domains.len()).filter(|other| *other != domain) {
+            let peer = self.domains[other].id;
+            self.tell(name, peer, Policy::whole());
+        }
+    }
+
+    /// The node is told rules about a domain, and goes by them.
+    pub(crate) fn tell(&mut self, name: &str, peer: DomainId, policy: Policy) {
+        let Policy { out, kept, taken } = policy;
+        let told = Event::Policy {
+            peer,
+            out,
+            kept,
+            taken,
+        };
+        self.push(name, told);
+        self.push(name, Event::Obeys {});
+    }
+
+    pub(crate) fn domain(&self, node: &str) -> DomainId {
+        self.domains[self.nodes[node].domain].id
     }
 
     fn new_lane(&mut self, origin: DomainId) -> LogId {
@@ -171,9 +222,17 @@ impl World {
     }
 
     pub(crate) fn write(&mut self, name: &str, request: u64) -> FactId {
-        let lane = self.lane(name);
         let time = (self.now() << 16) | 1;
-        let row = row(time, request);
+        self.write_row(name, request, (time, row(time, request)))
+    }
+
+    pub(crate) fn write_row(
+        &mut self,
+        name: &str,
+        request: u64,
+        (time, row): (u64, Vec<u8>),
+    ) -> FactId {
+        let lane = self.lane(name);
         let id = read_row(&lane.origin, &row).unwrap().id;
         let held = self.store(name).entry(lane).or_insert_with(Held::empty);
         let position = held.rows.len() as u64;
@@ -322,7 +381,7 @@ impl World {
                 size: held.positions(),
                 checkpoint: Some(domain.sign(&log, &held.checkpoint)),
                 records: domain.records.clone(),
-                proven: held.proven,
+                completeness: held.completeness,
             };
             self.push(name, holds);
             let (from, rows) = (0, held.rows);
@@ -408,7 +467,7 @@ impl Held {
                 time: 0,
                 epoch: 0,
             },
-            proven: true,
+            completeness: Completeness::Proven,
         }
     }
 
@@ -548,14 +607,7 @@ pub(crate) fn key_log(records: u64) -> Vec<Vec<u8>> {
 
 /// A row of an observation: `n` is the number.
 pub(crate) fn row(time: u64, number: u64) -> Vec<u8> {
-    let mut row = vec![0, 0, 1, 0, 2];
-    row.extend(b"\x07reading\x01x\x00");
-    row.extend(time.to_le_bytes());
-    row.extend([0, 0, 0, 0]);
-    row.extend([7; 16]);
-    row.extend(b"\x01\x01n\x03");
-    row.extend(uint(number * 2));
-    row
+    Statement::of(&[("n", number)]).whole(time)
 }
 
 fn key_id(key: &SigningKey) -> Vec<u8> {
@@ -566,11 +618,11 @@ fn tagged(tag: &str, bytes: &[u8]) -> Vec<u8> {
     [&[u8::try_from(tag.len()).unwrap()], tag.as_bytes(), bytes].concat()
 }
 
-fn tagged_hash(tag: &str, bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn tagged_hash(tag: &str, bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(tagged(tag, bytes)).into()
 }
 
-fn uint(mut value: u64) -> Vec<u8> {
+pub(crate) fn uint(mut value: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value >= 0x80 {
         bytes.push((value & 0x7f) as u8 | 0x80);

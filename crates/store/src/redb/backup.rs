@@ -10,7 +10,7 @@ use super::config::RedbConfig;
 use super::engine::{Engine, create_tables};
 use super::file;
 use super::read::side_key;
-use super::tables::{INDEX, JOURNAL, LOGS, MERGED, META, RUNS, SEGMENTS, SIDE};
+use super::tables::{HOLES, INDEX, JOURNAL, LOGS, MERGED, META, RUNS, SEGMENTS, SIDE};
 use crate::batch::{RESTORED_KEY, SideTable};
 use crate::error::StoreError;
 
@@ -57,6 +57,7 @@ fn copy_tables(from: &ReadTransaction, to: &Database, kind: Kind) -> Result<(), 
     copy_table(from, to, MERGED)?;
     copy_table(from, to, RUNS)?;
     copy_table(from, to, SEGMENTS)?;
+    copy_table(from, to, HOLES)?;
     copy_table(from, to, INDEX)?;
     copy_table(from, to, JOURNAL)?;
     copy_table(from, to, SIDE)?;

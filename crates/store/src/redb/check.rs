@@ -8,11 +8,12 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTable as _};
 
 use super::engine::{Engine, keys_of};
 use super::held::{Held, Level, Run};
+use super::holes::Block;
 use super::journal::Record;
 use super::ledger::Ledger;
 use super::read;
 use super::segment::{Body, Slot, slots};
-use super::tables::{Digest, INDEX, INDEX_BYTES, JOURNAL, SEGMENTS, place_of};
+use super::tables::{Digest, HOLES, INDEX, INDEX_BYTES, JOURNAL, SEGMENTS, place_of};
 use crate::answer::parse;
 use crate::error::StoreError;
 
@@ -25,7 +26,7 @@ pub const FINDINGS_MAX: usize = 100;
 pub struct CheckReport {
     /// How many rows were read and hashed.
     pub rows: u64,
-    /// How many withheld subtrees there are.
+    /// How many withheld leaves and subtrees there are.
     pub withheld: u64,
     /// How many segments there are.
     pub segments: u64,
@@ -142,6 +143,16 @@ impl Check {
                 )),
             }
         }
+        for row in tx.open_table(HOLES)?.iter()? {
+            let (key, value) = row?;
+            let (number, first) = place_of(key.value());
+            match held.get_mut(number as usize) {
+                Some(held) => self.holes(number, held, (first, value.value())),
+                None => self.report.find(format_args!(
+                    "a block of hashes is of log {number}, which there is not"
+                )),
+            }
+        }
         for (number, held) in (0..).zip(&held) {
             self.compare_log(number, held);
         }
@@ -184,6 +195,27 @@ impl Check {
         Ok(())
     }
 
+    /// Takes in the hashes of a block, where no segment tells more.
+    fn holes(&mut self, number: u32, held: &mut Held, (first, block): (u64, &[u8])) {
+        let block = match Block::from_bytes(first, block) {
+            Ok(block) => block,
+            Err(error) => return self.report.find(error),
+        };
+        for position in block.range() {
+            let at = position..position + 1;
+            if block.get(position).is_some() && held.is_free(at.clone()) {
+                self.report.withheld += 1;
+                held.set(at, Level::Withheld, &mut |_, _| {});
+            }
+        }
+        if !held.has(block.range(), Level::Withheld) {
+            self.report.find(format_args!(
+                "no hash from position {first} of {} is needed",
+                self.log_name(number)
+            ));
+        }
+    }
+
     fn slot(&mut self, number: u32, log: LogId, slot: &Slot<'_>) -> Result<(), StoreError> {
         let Body::Row { id, state, row } = slot.body else {
             self.report.withheld += 1;
@@ -222,12 +254,13 @@ impl Check {
         Ok(())
     }
 
+    fn log_name(&self, number: u32) -> String {
+        let log = self.ledger.log(number);
+        log.map(|log| name(&log)).unwrap_or_default()
+    }
+
     fn compare_log(&mut self, number: u32, held: &Held) {
-        let log = self
-            .ledger
-            .log(number)
-            .map(|log| name(&log))
-            .unwrap_or_default();
+        let log = self.log_name(number);
         if self.ledger.held(number) != Some(held) {
             self.report.find(format_args!(
                 "the segments of {log} are not those that its runs tell"

@@ -16,8 +16,8 @@ use super::overlay::Overlay;
 use super::read::{self, each_segment};
 use super::segment::{Body, slots};
 use super::tables::{
-    Digest, FORMAT, INDEX, INDEX_BYTES, JOURNAL, LOGS, MERGED, META, META_FORMAT, META_INDEXED,
-    RUNS, SEGMENTS, SIDE,
+    Digest, FORMAT, HOLES, INDEX, INDEX_BYTES, JOURNAL, LOGS, MERGED, META, META_FORMAT,
+    META_INDEXED, RUNS, SEGMENTS, SIDE,
 };
 use crate::answer::parse;
 use crate::batch::{Batch, Committed};
@@ -286,6 +286,7 @@ pub(super) fn create_tables(tx: &WriteTransaction) -> Result<(), StoreError> {
     tx.open_table(MERGED)?;
     tx.open_table(RUNS)?;
     tx.open_table(SEGMENTS)?;
+    tx.open_table(HOLES)?;
     tx.open_table(INDEX)?;
     tx.open_table(JOURNAL)?;
     tx.open_table(SIDE)?;

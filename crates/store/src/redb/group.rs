@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
-use causality_fact::{Entry, LogId};
-use redb::{Table, WriteTransaction};
+use causality_fact::{Entry, LOG_SIZE_MAX, LogId, TreeHash};
+use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use super::engine::keys_of;
 use super::held::{Level, Run};
+use super::holes::{BLOCK_POSITIONS, Block};
 use super::journal::Record;
 use super::ledger::{Edit, Ledger};
-use super::read::{each_segment, segment_at, side_key};
-use super::segment::{Packer, Slot, slots};
+use super::read::{each_entry, segment_at, side_key};
+use super::segment::{Body, Packer, Slot, slots};
 use super::tables::{
-    Digest, INDEX_BYTES, JOURNAL, LOGS, PLACE_BYTES, RUNS, SEGMENTS, SIDE, place_key,
+    Digest, HOLES, INDEX_BYTES, JOURNAL, LOGS, PLACE_BYTES, POSITION_MAX, RUNS, SEGMENTS, SIDE,
+    place_key, place_of,
 };
 use crate::answer::{self, StoredEntry};
 use crate::batch::{Batch, Committed, NewEntry, SideWrite};
@@ -25,6 +27,7 @@ pub(super) struct Group<'a> {
     logs: Table<'a, u32, &'static [u8; 64]>,
     runs: Table<'a, &'static [u8; PLACE_BYTES], (u64, u8)>,
     segments: Table<'a, &'static [u8; PLACE_BYTES], &'static [u8]>,
+    holes: Table<'a, &'static [u8; PLACE_BYTES], &'static [u8]>,
     journal: Table<'a, u64, &'static [u8]>,
     side: Table<'a, &'static [u8], &'static [u8]>,
     ledger: &'a mut Ledger,
@@ -63,13 +66,8 @@ impl View for Group<'_> {
         let Some(number) = self.ledger.number(log) else {
             return Ok(found);
         };
-        each_segment(&self.segments, number, range.clone(), |first, segment| {
-            for slot in slots(first, segment) {
-                let slot = slot?;
-                if slot.end() > range.start && slot.position < range.end {
-                    found.push(slot.to_stored());
-                }
-            }
+        each_entry(&self.segments, &self.holes, number, range, |slot| {
+            found.push(slot.to_stored());
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
@@ -86,6 +84,7 @@ impl<'a> Group<'a> {
             logs: tx.open_table(LOGS)?,
             runs: tx.open_table(RUNS)?,
             segments: tx.open_table(SEGMENTS)?,
+            holes: tx.open_table(HOLES)?,
             journal: tx.open_table(JOURNAL)?,
             side: tx.open_table(SIDE)?,
             ledger,
@@ -114,6 +113,7 @@ impl<'a> Group<'a> {
         for span in spans(&batch.entries, &plan.upgrade) {
             let log = self.log_number(span.log)?;
             self.note(log, &span, answer::Change::Upgraded, batch.time)?;
+            self.drop_holes(log, span.positions)?;
         }
         batch
             .side
@@ -171,17 +171,8 @@ impl<'a> Group<'a> {
     fn append(&mut self, log: u32, span: &Span<'_>) -> Result<(), StoreError> {
         let held = self.ledger.held(log);
         let at_end = held.is_none_or(|held| held.end() <= span.positions.start);
-        let (mut packer, mut bytes) = (Packer::default(), 0);
-        let mut insert = |(first, segment): (u64, Vec<u8>)| {
-            bytes += segment.len();
-            let key = place_key(log, first);
-            self.segments.insert(&key, segment.as_slice()).map(drop)
-        };
-        for new in &span.entries {
-            packer.entry(new.position, &new.entry);
-            packer.full().try_for_each(&mut insert)?;
-        }
-        packer.finish().into_iter().try_for_each(insert)?;
+        let slots = span.entries.iter().map(|new| slot_of(new));
+        let bytes = self.write(log, slots)?;
         if at_end {
             self.change.gained.push((log, bytes));
         }
@@ -193,29 +184,94 @@ impl<'a> Group<'a> {
         while let [first, ..] = upgrade {
             let new = &entries[*first];
             let log = self.log_number(new.log)?;
-            let (start, segment) = self.segment_at(log, new.position)?;
+            let segment = segment_at(&self.segments, log, new.position)?;
+            let segment = segment.map(|(start, segment)| (start, segment.value().to_vec()));
+            let (start, segment) = segment.unwrap_or_default();
             let held: Result<Vec<Slot<'_>>, _> = slots(start, &segment).collect();
             let held = held?;
             let end = held.last().map_or(start, Slot::end);
-            let inside = |index: &usize| {
-                let other = &entries[*index];
-                other.log == new.log && other.position < end
+            let is_in_segment = new.position < end;
+            let end = if is_in_segment {
+                end
+            } else {
+                self.next_segment(log, new.position)?
             };
-            let (these, rest) = upgrade.split_at(upgrade.partition_point(inside).max(1));
-            self.segments.remove(&place_key(log, start))?;
-            for (first, segment) in repack(&held, entries, these) {
-                self.segments
-                    .insert(&place_key(log, first), segment.as_slice())?;
+            let these = upgrade.iter().map(|index| &entries[*index]);
+            let these: Vec<&NewEntry> = these
+                .take_while(|other| other.log == new.log && other.position < end)
+                .collect();
+            upgrade = &upgrade[these.len()..];
+            if is_in_segment {
+                self.segments.remove(&place_key(log, start))?;
+                self.write(log, replaced(&held, &these).into_iter())?;
+            } else {
+                // Only their hashes are held.
+                self.write(log, these.into_iter().map(slot_of))?;
             }
-            upgrade = rest;
         }
         Ok(())
     }
 
-    fn segment_at(&self, log: u32, position: u64) -> Result<(u64, Vec<u8>), StoreError> {
-        let found = segment_at(&self.segments, log, position)?;
-        let found = found.map(|(first, segment)| (first, segment.value().to_vec()));
-        found.ok_or_else(|| StoreError::corrupt(format!("no segment has position {position}")))
+    /// Where the next segment of a log starts behind a position; [`LOG_SIZE_MAX`] when there is none.
+    fn next_segment(&self, log: u32, position: u64) -> Result<u64, StoreError> {
+        let (start, end) = (place_key(log, position + 1), place_key(log, POSITION_MAX));
+        let mut behind = self.segments.range::<&[u8; PLACE_BYTES]>(&start..=&end)?;
+        let next = behind.next().transpose()?;
+        Ok(next.map_or(LOG_SIZE_MAX, |(key, _)| place_of(key.value()).1))
+    }
+
+    /// Writes entries, which are in order, into segments and blocks of holes; no segment has their positions. Tells how
+    /// many bytes the segments have.
+    fn write<'e>(
+        &mut self,
+        log: u32,
+        entries: impl Iterator<Item = Slot<'e>>,
+    ) -> Result<usize, StoreError> {
+        let (mut packer, mut holes, mut bytes) = (Packer::default(), Vec::new(), 0);
+        let mut insert = |(first, segment): (u64, Vec<u8>)| {
+            bytes += segment.len();
+            let key = place_key(log, first);
+            self.segments.insert(&key, segment.as_slice()).map(drop)
+        };
+        for slot in entries {
+            match slot.body {
+                Body::Withheld { level: 0, hash } => holes.push((slot.position, hash)),
+                _ => packer.add(&slot),
+            }
+            packer.full().try_for_each(&mut insert)?;
+        }
+        packer.finish().into_iter().try_for_each(insert)?;
+        self.write_holes(log, &holes)?;
+        Ok(bytes)
+    }
+
+    fn write_holes(&mut self, log: u32, holes: &[(u64, TreeHash)]) -> Result<(), StoreError> {
+        let block_of = |(position, _): &(u64, TreeHash)| Block::first_of(*position);
+        for holes in holes.chunk_by(|one, next| block_of(one) == block_of(next)) {
+            let first = block_of(&holes[0]);
+            let key = place_key(log, first);
+            let held = self.holes.get(&key)?;
+            let held = held.map(|held| Block::from_bytes(first, held.value()));
+            let mut block = held.transpose()?.unwrap_or_else(|| Block::empty(first));
+            for (position, hash) in holes {
+                block.put(*position, *hash);
+            }
+            self.holes.insert(&key, block.to_bytes().as_slice())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the blocks of positions none of which is withheld any more.
+    fn drop_holes(&mut self, log: u32, positions: Range<u64>) -> Result<(), StoreError> {
+        let first = Block::first_of(positions.start);
+        for first in (first..positions.end).step_by(BLOCK_POSITIONS as usize) {
+            let held = self.ledger.held(log);
+            let positions = Block::empty(first).range();
+            if held.is_some_and(|held| !held.has(positions, Level::Withheld)) {
+                self.holes.remove(&place_key(log, first))?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes in the journal, in the runs and for the index that the entries of a span are held now.
@@ -314,19 +370,22 @@ fn level_runs(entries: &[&NewEntry]) -> Vec<(Range<u64>, Level)> {
     runs
 }
 
-/// The segments that hold what was held, with the planned entries in place of what they replace.
-fn repack(held: &[Slot<'_>], entries: &[NewEntry], planned: &[usize]) -> Vec<(u64, Vec<u8>)> {
-    let mut packer = Packer::default();
-    let mut planned = planned.iter().map(|index| &entries[*index]).peekable();
+fn slot_of(new: &NewEntry) -> Slot<'_> {
+    Slot::of(new.position, &new.entry)
+}
+
+/// What was held in a segment, with the new entries in place of what they replace.
+fn replaced<'a>(held: &[Slot<'a>], new: &[&'a NewEntry]) -> Vec<Slot<'a>> {
+    let mut new = new.iter().map(|new| slot_of(new)).peekable();
+    let mut slots = Vec::with_capacity(held.len());
     for slot in held {
-        let mut replaced = false;
-        while let Some(new) = planned.next_if(|new| new.position < slot.end()) {
-            packer.entry(new.position, &new.entry);
-            replaced = true;
+        let before = slots.len();
+        while let Some(new) = new.next_if(|new| new.position < slot.end()) {
+            slots.push(new);
         }
-        if !replaced {
-            packer.slot(slot);
+        if slots.len() == before {
+            slots.push(*slot);
         }
     }
-    packer.finish()
+    slots
 }

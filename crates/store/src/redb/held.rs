@@ -62,6 +62,13 @@ impl Held {
         before.is_none_or(|(_, run)| run.end <= range.start)
     }
 
+    /// Whether positions in the range are held at a level.
+    pub(super) fn has(&self, range: Range<u64>, level: Level) -> bool {
+        let near = self.runs.range(..range.end).rev();
+        let mut near = near.take_while(|(_, run)| run.end > range.start);
+        near.any(|(_, run)| run.level == level)
+    }
+
     /// The position behind the last one held.
     pub(super) fn end(&self) -> u64 {
         self.runs.last_key_value().map_or(0, |(_, run)| run.end)
@@ -167,6 +174,10 @@ mod tests {
             }
             for position in 0..70 {
                 prop_assert_eq!(held.is_free(position..position + 1), !model.contains_key(&position));
+                for code in 0..3 {
+                    let has = model.range(position..position + 5).any(|(_, held)| *held == level(code));
+                    prop_assert_eq!(held.has(position..position + 5, level(code)), has);
+                }
             }
             prop_assert_eq!(held.end(), model.keys().next_back().map_or(0, |last| last + 1));
         }

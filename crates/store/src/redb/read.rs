@@ -10,11 +10,12 @@ use causality_fact::{
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable};
 
 use super::engine::Engine;
+use super::holes::{Lookup, Walk};
 use super::journal::Record;
 use super::segment::{Body, Slot, slots};
 use super::tables::{
-    Digest, INDEX_BYTES, JOURNAL, META, META_INDEXED, PLACE_BYTES, POSITION_MAX, SEGMENTS, SIDE,
-    place_in, place_key, place_of,
+    Digest, HOLES, INDEX_BYTES, JOURNAL, META, META_INDEXED, PLACE_BYTES, POSITION_MAX, SEGMENTS,
+    SIDE, place_in, place_key, place_of,
 };
 use crate::answer::{
     ANSWER_BYTES_MAX, ANSWER_ENTRIES_MAX, Entries, HeldLog, JournalEntry, Page, Place,
@@ -82,12 +83,19 @@ impl Engine {
         let Some(number) = self.shared().ledger.number(log) else {
             return Ok(Vec::new());
         };
-        let segments = self.read()?.open_table(SEGMENTS)?;
+        let tx = self.read()?;
+        let (segments, holes) = (tx.open_table(SEGMENTS)?, tx.open_table(HOLES)?);
+        let mut holes = Lookup::new(&holes, number);
         let (mut rest, mut last) = (positions, None);
         while let [next, behind @ ..] = rest {
             let segment = segment_at(&segments, number, *next)?;
             let Some((first, segment)) = segment.filter(|(first, _)| Some(*first) != last) else {
                 // Behind the end of the last segment, or before the first one.
+                if let Some(leaf) = holes.leaf(*next)?
+                    && entries.take(leaf.to_stored()).is_break()
+                {
+                    break;
+                }
                 rest = behind;
                 continue;
             };
@@ -138,20 +146,15 @@ impl Engine {
         let Some(number) = self.shared().ledger.number(log) else {
             return Ok(());
         };
-        let segments = self.read()?.open_table(SEGMENTS)?;
+        let tx = self.read()?;
+        let (segments, holes) = (tx.open_table(SEGMENTS)?, tx.open_table(HOLES)?);
         let mut at = range.start;
-        each_segment(&segments, number, range.clone(), |first, segment| {
-            for slot in slots(first, segment) {
-                let slot = slot?;
-                if slot.end() <= range.start {
-                    continue;
-                }
-                if slot.position > at || slot.position >= range.end || visit(&slot)?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                at = slot.end();
+        each_entry(&segments, &holes, number, range, |slot| {
+            if slot.position > at {
+                return Ok(ControlFlow::Break(()));
             }
-            Ok(ControlFlow::Continue(()))
+            at = slot.end();
+            visit(slot)
         })
     }
 
@@ -472,6 +475,37 @@ impl Found {
             row,
         })
     }
+}
+
+/// Visits the entries of a log that overlap a range, in order.
+pub(super) fn each_entry<T: ReadableTable<&'static [u8; PLACE_BYTES], &'static [u8]>>(
+    segments: &T,
+    holes: &T,
+    log: u32,
+    range: Range<u64>,
+    mut visit: impl FnMut(&Slot<'_>) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut holes = Walk::new(holes, log, &range)?;
+    let (mut at, mut flow) = (range.start, ControlFlow::Continue(()));
+    each_segment(segments, log, range.clone(), |first, segment| {
+        // What is held there by its hash only; such hashes under a segment are from before.
+        flow = holes.visit(at..first, &mut visit)?;
+        for slot in slots(first, segment) {
+            let slot = slot?;
+            if flow.is_break() || slot.position >= range.end {
+                break;
+            }
+            if slot.end() > range.start {
+                flow = visit(&slot)?;
+                at = slot.end();
+            }
+        }
+        Ok(flow)
+    })?;
+    if flow.is_continue() {
+        holes.visit(at..range.end, visit).map(drop)?;
+    }
+    Ok(())
 }
 
 /// Visits the segments of a log that may have entries in the range, in order.

@@ -17,8 +17,6 @@ pub(super) const SEGMENT_BYTES_MAX: usize = 65_300;
 pub(super) struct Slot<'a> {
     pub(super) position: u64,
     pub(super) body: Body<'a>,
-    /// All its bytes in the segment.
-    pub(super) bytes: &'a [u8],
 }
 
 /// What stands in it.
@@ -35,7 +33,23 @@ pub(super) enum Body<'a> {
     },
 }
 
-impl Slot<'_> {
+impl<'a> Slot<'a> {
+    /// The slot of an entry.
+    pub(super) fn of(position: u64, entry: &'a Entry) -> Self {
+        let body = match entry {
+            Entry::Row(row) => Body::Row {
+                id: row.id(),
+                state: row.state(),
+                row: row.bytes(),
+            },
+            Entry::Withheld { level, hash } => Body::Withheld {
+                level: *level,
+                hash: *hash,
+            },
+        };
+        Self { position, body }
+    }
+
     pub(super) fn end(&self) -> u64 {
         match self.body {
             Body::Row { .. } => self.position + 1,
@@ -107,13 +121,9 @@ impl<'a> Iterator for Slots<'a> {
         let mut from = Decoder::new(rest);
         match read(&mut from) {
             Ok(body) => {
-                let length = from.at();
-                self.at += length;
-                let slot = Slot {
-                    position: self.position,
-                    body,
-                    bytes: &rest[..length],
-                };
+                self.at += from.at();
+                let position = self.position;
+                let slot = Slot { position, body };
                 self.position = slot.end();
                 Some(Ok(slot))
             }
@@ -137,7 +147,12 @@ fn read<'a>(from: &mut Decoder<'a>) -> Result<Body<'a>, DecodeError> {
         Some(Level::Full) => row(from, RowState::Full),
         Some(Level::Partial) => row(from, RowState::Partial),
         Some(Level::Withheld) => {
+            let at = from.at();
             let level = from.length("level of a subtree", BLOCK_LEVEL.into())? as u8;
+            if level == 0 {
+                let rule = "a leaf is in a block of holes";
+                return Err(DecodeError::NotCanonical { at, rule });
+            }
             let hash = TreeHash::new(from.array()?);
             Ok(Body::Withheld { level, hash })
         }
@@ -149,7 +164,7 @@ fn read<'a>(from: &mut Decoder<'a>) -> Result<Body<'a>, DecodeError> {
     }
 }
 
-/// Packs entries into segments, each as full as it gets.
+/// Packs rows and subtrees into segments, each as full as it gets.
 #[derive(Debug, Default)]
 pub(super) struct Packer {
     done: Vec<(u64, Vec<u8>)>,
@@ -159,25 +174,24 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// Adds an entry behind those before it; a gap starts a new segment.
-    pub(super) fn entry(&mut self, position: u64, entry: &Entry) {
-        let length = match entry {
-            Entry::Row(row) => row.bytes().len() + ROW_OVERHEAD_MAX,
-            Entry::Withheld { .. } => WITHHELD_BYTES,
+    /// Adds a row or a withheld subtree behind those before it; a gap starts a new segment.
+    pub(super) fn add(&mut self, slot: &Slot<'_>) {
+        let length = match slot.body {
+            Body::Row { row, .. } => row.len() + ROW_OVERHEAD_MAX,
+            Body::Withheld { .. } => WITHHELD_BYTES,
         };
-        let end = position + entry.positions();
-        let to = self.room(position, end, length);
-        to.u8(Level::of(entry) as u8);
-        match entry {
-            Entry::Row(row) => to.raw(row.id().as_bytes()).bytes(row.bytes()),
-            Entry::Withheld { level, hash } => to.u8(*level).raw(hash.as_bytes()),
+        if slot.position != self.end || self.open.len() + length > SEGMENT_BYTES_MAX {
+            self.close();
+        }
+        if self.open.is_empty() {
+            self.first = slot.position;
+        }
+        self.end = slot.end();
+        let to = self.open.u8(slot.level() as u8);
+        match slot.body {
+            Body::Row { id, row, .. } => to.raw(id.as_bytes()).bytes(row),
+            Body::Withheld { level, hash } => to.u8(level).raw(hash.as_bytes()),
         };
-    }
-
-    /// Adds an entry of another segment.
-    pub(super) fn slot(&mut self, slot: &Slot<'_>) {
-        self.room(slot.position, slot.end(), slot.bytes.len())
-            .raw(slot.bytes);
     }
 
     /// Takes out the segments that are full, with their first positions.
@@ -189,17 +203,6 @@ impl Packer {
     pub(super) fn finish(mut self) -> Vec<(u64, Vec<u8>)> {
         self.close();
         self.done
-    }
-
-    fn room(&mut self, position: u64, end: u64, length: usize) -> &mut Encoder {
-        if position != self.end || self.open.len() + length > SEGMENT_BYTES_MAX {
-            self.close();
-        }
-        if self.open.is_empty() {
-            self.first = position;
-        }
-        self.end = end;
-        &mut self.open
     }
 
     fn close(&mut self) {

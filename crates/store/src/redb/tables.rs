@@ -27,6 +27,9 @@ pub(super) const RUNS: TableDefinition<'_, &[u8; PLACE_BYTES], (u64, u8)> =
 /// From the place of its first entry to a segment.
 pub(super) const SEGMENTS: TableDefinition<'_, &[u8; PLACE_BYTES], &[u8]> =
     TableDefinition::new("segments");
+/// From the place of its first position to a block of leaf hashes.
+pub(super) const HOLES: TableDefinition<'_, &[u8; PLACE_BYTES], &[u8]> =
+    TableDefinition::new("holes");
 /// The set of index keys.
 pub(super) const INDEX: TableDefinition<'_, &[u8; INDEX_BYTES], ()> = TableDefinition::new("index");
 /// From its number to an entry of the journal.

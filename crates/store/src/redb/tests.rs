@@ -146,5 +146,6 @@ async fn index_keys_in_memory_stay_below_their_bound() {
 }
 
 mod damage;
+mod holes;
 mod model;
 mod power;

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::domains::covers;
+use crate::domains::covers_given;
 use crate::policy::decision::Seen;
 
 /// A stretch of time in milliseconds since 1970: from a moment, until before another; without one, for ever.
@@ -200,21 +201,14 @@ impl Conditions {
 
     /// Whether every fact that the other conditions mean is certainly meant by these, judged by their text alone.
     pub(super) fn cover(&self, other: &Self) -> bool {
-        fn all<T>(mine: Option<T>, other: Option<T>, cover: impl Fn(T, T) -> bool) -> bool {
-            match (mine, other) {
-                (None, _) => true,
-                (Some(_), None) => false,
-                (Some(mine), Some(other)) => cover(mine, other),
-            }
-        }
         let patterns = |mine: &Option<BTreeSet<Pattern>>, other: &Option<BTreeSet<Pattern>>| {
-            all(mine.as_ref(), other.as_ref(), |mine, other| {
+            covers_given(mine.as_ref(), other.as_ref(), |mine, other| {
                 other
                     .iter()
                     .all(|other| mine.iter().any(|mine| covers(mine, other)))
             })
         };
-        let types = all(
+        let types = covers_given(
             self.fact_types.as_ref(),
             other.fact_types.as_ref(),
             |mine, other| {
@@ -225,7 +219,7 @@ impl Conditions {
                     .all(|other| mine().any(|mine| covers(&mine, &other)))
             },
         );
-        let onward = all(
+        let onward = covers_given(
             self.onward.as_ref(),
             other.onward.as_ref(),
             |mine, other| other.is_subset(mine),

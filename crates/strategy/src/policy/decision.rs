@@ -22,6 +22,7 @@ use crate::policy::SyncPolicy;
 use crate::policy::conditions::SyncWindow;
 use crate::policy::conditions::as_moment;
 use crate::policy::conditions::encode_texts;
+use crate::policy::explain::DecidingRule;
 
 /// A fact about which a decision is wanted, as this domain holds it.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ pub enum Decision<'a> {
     /// It is not.
     Refuse {
         /// The rule that decided, if one did.
-        rule: Option<&'a str>,
+        rule: Option<DecidingRule<'a>>,
         /// Why.
         reason: Refusal,
     },
@@ -54,6 +55,8 @@ pub enum Decision<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share<'a> {
     policy: &'a SyncPolicy,
+    /// More rules that grant it; only where each has a volume.
+    others: Vec<&'a SyncPolicy>,
     restrictions: Vec<&'a SecurityPolicy>,
 }
 
@@ -61,6 +64,11 @@ impl<'a> Share<'a> {
     /// The rule that grants it: the first in the file without a volume, else the first.
     pub fn policy(&self) -> &'a SyncPolicy {
         self.policy
+    }
+
+    /// All rules that grant it, as far as it matters: one without a volume, or each that has one.
+    pub(super) fn policies(&self) -> impl Iterator<Item = &'a SyncPolicy> {
+        [self.policy].into_iter().chain(self.others.iter().copied())
     }
 
     /// The rule that keeps back a field, if one does.
@@ -72,6 +80,17 @@ impl<'a> Share<'a> {
     /// What of the fact may be shown: the fact without what is withheld.
     pub fn redact(&self, fact: &TemporalFact) -> TemporalFact {
         fact.redact(|field| self.withheld_by(field).is_none())
+    }
+
+    /// The security policies that apply to it, or might.
+    pub(super) fn restrictions(&self) -> &[&'a SecurityPolicy] {
+        &self.restrictions
+    }
+
+    /// Whether fields may be kept back.
+    pub fn withholds(&self) -> bool {
+        let mut restrictions = self.restrictions.iter();
+        restrictions.any(|policy| !policy.withholds.is_empty())
     }
 
     /// The least protection under which it travels.
@@ -148,6 +167,11 @@ impl PeerPolicy {
         }
     }
 
+    /// Which way it is about.
+    pub fn flow(&self) -> Flow {
+        self.flow
+    }
+
     /// The rules that grant, in the order of the file.
     pub fn sync_policies(&self) -> &[Arc<SyncPolicy>] {
         &self.sync
@@ -193,11 +217,11 @@ impl PeerPolicy {
     /// unless it certainly does not.
     pub fn should_synchronize_fact(&self, subject: &Subject<'_>, now_ms: u64) -> Decision<'_> {
         let seen = Seen::new(subject);
-        let decided = self.grant(&seen, now_ms).and_then(|policy| {
+        let decided = self.grant(&seen, now_ms).and_then(|granted| {
             let restrictions = self.restrictions(&seen, now_ms)?;
             Ok(Decision::Share(Share {
-                policy,
                 restrictions,
+                ..granted
             }))
         });
         decided.unwrap_or_else(|refusal| refusal)
@@ -214,7 +238,10 @@ impl PeerPolicy {
         let sync = self.sync.iter().map(|policy| &policy.rule.conditions);
         let grants = sync.filter(|conditions| conditions.means(&seen) == Truth::True);
         let grants: Vec<_> = grants.map(|conditions| &conditions.window).collect();
-        let security = self.security.iter().filter(|policy| policy.refuses);
+        let security = self
+            .security
+            .iter()
+            .filter(|policy| seen.is_kept_by(policy));
         let security = security.map(|policy| &policy.rule.conditions);
         let refuses = security.filter(|conditions| conditions.means(&seen) != Truth::False);
         let refuses: Vec<_> = refuses.map(|conditions| &conditions.window).collect();
@@ -249,6 +276,12 @@ impl PeerPolicy {
         self.sync.iter().any(grants) && !self.security.iter().any(restricts)
     }
 
+    /// The rules with a volume.
+    pub(super) fn limited(&self) -> impl Iterator<Item = &SyncPolicy> {
+        let policies = self.sync.iter().map(|policy| &**policy);
+        policies.filter(|policy| policy.volume.is_some())
+    }
+
     /// Whether sharing facts of an origin is passing them on: then its word about that holds, whatever the rules say.
     pub fn passes_on(&self, origin: DomainId) -> bool {
         self.flow == Flow::Out && ![self.own, self.peer].contains(&origin)
@@ -259,22 +292,30 @@ impl PeerPolicy {
         self.restrictions(&Seen::new(subject), now_ms).is_ok()
     }
 
-    /// The rule that grants a fact: the first without a volume, else the first; or that none does. So a limit more takes
+    /// Which rules grant a fact, or that none does: one without a volume if there is one, so that a limit more takes
     /// nothing away.
-    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<&SyncPolicy, Decision<'_>> {
-        let (mut limited, mut undetermined) = (None, None);
+    fn grant(&self, seen: &Seen<'_>, now_ms: u64) -> Result<Share<'_>, Decision<'_>> {
+        let share = |policy, others| Share {
+            policy,
+            others,
+            restrictions: Vec::new(),
+        };
+        let (mut first, mut others, mut undetermined) = (None, Vec::new(), None);
         for policy in &self.sync {
             match policy.rule.conditions.matches(seen, now_ms) {
-                Truth::True if policy.volume.is_none() => return Ok(policy),
-                Truth::True => limited = limited.or(Some(&**policy)),
-                Truth::Unknown => undetermined = undetermined.or(Some(policy.name())),
+                Truth::True if policy.volume.is_none() => return Ok(share(policy, Vec::new())),
+                Truth::True if first.is_none() => first = Some(policy),
+                Truth::True => others.push(&**policy),
+                Truth::Unknown => undetermined = undetermined.or(Some(DecidingRule::Sync(policy))),
                 Truth::False => {}
             }
         }
-        limited.ok_or(Decision::Refuse {
-            rule: undetermined,
-            reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
-        })
+        first
+            .map(|first| share(first, others))
+            .ok_or(Decision::Refuse {
+                rule: undetermined,
+                reason: undetermined.map_or(Refusal::NoRule, |_| Refusal::Undetermined),
+            })
     }
 
     /// What restricts a fact, or that it is not shared at all.
@@ -291,11 +332,11 @@ impl PeerPolicy {
         for policy in &self.security {
             let reason = match policy.rule.conditions.matches(seen, now_ms) {
                 Truth::False => continue,
-                Truth::True => Refusal::Security,
-                Truth::Unknown => Refusal::Undetermined,
+                Truth::True if policy.refuses => Refusal::Security,
+                Truth::True | Truth::Unknown => Refusal::Undetermined,
             };
-            if policy.refuses {
-                return Err(refuse(Some(policy.name()), reason));
+            if seen.is_kept_by(policy) {
+                return Err(refuse(Some(DecidingRule::Security(policy)), reason));
             }
             restrictions.push(&**policy);
         }
@@ -334,6 +375,13 @@ impl<'a> Seen<'a> {
             RowCore::Known(core) => (core.onward, &core.label),
             RowCore::Unsupported(header) => (header.onward, &header.label),
         }
+    }
+
+    /// Whether a policy that applies lets nothing of the fact out: where fields cannot be told apart, none can be withheld
+    /// alone.
+    fn is_kept_by(&self, policy: &SecurityPolicy) -> bool {
+        let is_opaque = matches!(self.core(), RowCore::Unsupported(_));
+        policy.refuses || (is_opaque && !policy.withholds.is_empty())
     }
 
     pub(super) fn fact(&self) -> Option<&TemporalFact> {

@@ -6,9 +6,11 @@ use thiserror::Error;
 
 use crate::expression::ExpressionError;
 use crate::policy::LIST_MAX;
+use crate::policy::MEANING_BYTES_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::RULE_NAME_BYTES_MAX;
 use crate::policy::RULES_MAX;
+use crate::policy::TRIGGERS_MAX;
 
 /// A policy file that is none. The policy that was in force stays so.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -25,7 +27,7 @@ pub struct InvalidPolicy {
     pub suggestion: Option<String>,
 }
 
-fn meant(suggestion: Option<&str>) -> String {
+pub(super) fn meant(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
 }
 
@@ -36,6 +38,14 @@ pub enum PolicyError {
     /// A second rule of a name.
     #[error("a second rule called {0:?}")]
     DuplicateName(String),
+    /// A second trigger of an id, in one strategy.
+    #[error("a second trigger {0:?} of this strategy")]
+    DuplicateTrigger(String),
+    /// A duration that is none.
+    #[error(
+        "{0:?} is no duration; write a whole number and ms, s, min, h or d, such as 250ms or 2min"
+    )]
+    Duration(String),
     /// A list without entries, which nothing would match.
     #[error(
         "`{0}` is an empty list, which means nothing at all; leave the key out to mean everything"
@@ -53,6 +63,9 @@ pub enum PolicyError {
     /// A list with too many entries.
     #[error("{0} entries in a list, the limit is {LIST_MAX}")]
     ListTooLong(usize),
+    /// A bound that is shorter than what grows up to it.
+    #[error("`max` is shorter than `{0}`")]
+    MaxTooShort(&'static str),
     /// A key that a rule of this section has not.
     #[error("a rule of [[{section}]] has no `{key}`; {hint}")]
     Misplaced {
@@ -63,8 +76,11 @@ pub enum PolicyError {
         /// Where it belongs.
         hint: &'static str,
     },
-    /// A key that a rule must have.
-    #[error("a rule of [[{section}]] needs `{key}`")]
+    /// A meaning that is none.
+    #[error("a meaning has 1 to {MEANING_BYTES_MAX} bytes without control characters")]
+    Meaning,
+    /// A key that must be there.
+    #[error("each [[{section}]] needs `{key}`")]
     Missing {
         /// The key.
         key: &'static str,
@@ -76,18 +92,37 @@ pub enum PolicyError {
         "a security policy says `refuse`, `withhold` or `protection`, and this one says none of them"
     )]
     NoEffect,
+    /// Bytes that are no text.
+    #[error("this is not UTF-8")]
+    NotUtf8,
+    /// A number or duration that is too small or too large.
+    #[error("`{key}` is {allowed}, not {value}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The smallest and the largest.
+        allowed: String,
+    },
     /// A pattern that is too long.
     #[error("a pattern of {0} bytes, the limit is {PATTERN_BYTES_MAX}")]
     PatternTooLong(usize),
-    /// A name that a rule cannot have.
-    #[error("a rule has a name of 1 to {RULE_NAME_BYTES_MAX} bytes without control characters")]
+    /// A type of resources that cannot be one.
+    #[error("{0}")]
+    ResourceType(NameError),
+    /// A name that nothing can have.
+    #[error("a name has 1 to {RULE_NAME_BYTES_MAX} bytes without control characters")]
     RuleName,
     /// Not TOML, or a value of another type.
     #[error("{0}")]
     Toml(String),
-    /// Too many rules.
-    #[error("{0} rules, the limit is {RULES_MAX}")]
+    /// Too many rules and strategies.
+    #[error("{0} rules and strategies, the limit is {RULES_MAX}")]
     TooManyRules(usize),
+    /// Too many triggers of one strategy.
+    #[error("{0} triggers of a strategy, the limit is {TRIGGERS_MAX}")]
+    TooManyTriggers(usize),
     /// A moment that is none.
     #[error(
         "{0} is no moment; write a date such as 2018-01-30, or a date and time with its offset, such as 2018-01-30T12:00:00Z"
@@ -107,20 +142,36 @@ pub enum PolicyError {
         /// The word.
         word: String,
     },
+    /// A key that a strategy of this mode has not.
+    #[error("`{key}` is for a strategy whose mode is {modes}")]
+    WrongMode {
+        /// The key.
+        key: &'static str,
+        /// The modes that have it.
+        modes: &'static str,
+    },
     /// A volume of no facts, no bytes or no time.
     #[error("a volume of 0")]
     ZeroVolume,
 }
 
-/// The word that was probably meant: the nearest to one with a slip of the finger or two, if there is one.
+/// The word that was probably meant: the nearest to one with a slip of the finger or two. Where the lengths differ by more, nothing is compared:
+/// that takes time in proportion to their product.
 pub fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let slips = (word.chars().count() / 2).clamp(1, 3);
-    let near = words
-        .into_iter()
-        .map(|other| (distance(word, other), other));
+    let length = word.chars().count();
+    if length > SUGGESTION_CHARACTERS_MAX {
+        return None;
+    }
+    let slips = (length / 2).clamp(1, 3);
+    let words = words.into_iter();
+    let words = words.filter(|other| other.chars().count().abs_diff(length) <= slips);
+    let near = words.map(|other| (distance(word, other), other));
     let nearest = near.filter(|(distance, _)| *distance <= slips).min();
     nearest.map(|(_, other)| other.to_owned())
 }
+
+/// Nothing is suggested for a longer word.
+const SUGGESTION_CHARACTERS_MAX: usize = 128;
 
 /// How many characters have to be inserted, left out or replaced (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
@@ -170,6 +221,11 @@ mod tests {
         assert_eq!(suggest("label", words), Some("labels".into()));
         assert_eq!(suggest("facttypes", words), Some("fact_types".into()));
         assert_eq!(suggest("colour", words), None);
+        let long = |length| "a".repeat(length);
+        let words = [long(128), long(129)];
+        let words = || words.iter().map(String::as_str);
+        assert_eq!(suggest(&long(127), words()), Some(long(128)));
+        assert_eq!(suggest(&long(129), words()), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Policy files: TOML to rules.
+//! Policy files: TOML to rules and strategies.
 
 use causality_fact::DomainPattern;
 use causality_fact::FactFilter;
@@ -6,6 +6,7 @@ use causality_fact::FactTypePattern;
 use causality_fact::Onward;
 use causality_fact::PATTERN_BYTES_MAX;
 use causality_fact::Pattern;
+use causality_fact::Resource;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -13,10 +14,13 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use crate::configured::ConfiguredStrategy;
 use crate::domains::Domains;
 use crate::expression::fact_type_pattern;
 use crate::expression::parse_filter;
+use crate::model::FactSynchronizationModel;
 use crate::policy::LIST_MAX;
+use crate::policy::MEANING_BYTES_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::Protection;
 use crate::policy::RULE_NAME_BYTES_MAX;
@@ -25,6 +29,9 @@ use crate::policy::Rule;
 use crate::policy::SecurityPolicy;
 use crate::policy::SyncPolicies;
 use crate::policy::SyncPolicy;
+use crate::policy::check;
+use crate::policy::check::Finding;
+use crate::policy::check::Known;
 use crate::policy::conditions::Conditions;
 use crate::policy::conditions::SyncWindow;
 use crate::policy::conditions::Window;
@@ -33,10 +40,19 @@ use crate::policy::error::InvalidPolicy;
 use crate::policy::error::PolicyError;
 use crate::policy::error::place;
 use crate::policy::error::suggest;
+use crate::policy::moment;
 use crate::policy::volume::Volume;
+use crate::resources::ResourceRegistry;
 
-mod moment;
+mod duration;
 mod raw;
+mod strategy;
+
+pub use strategy::BATCH_FACTS_MAX;
+pub use strategy::DURATION_MS_MAX;
+pub use strategy::REPEAT_MS_MIN;
+pub use strategy::RETRIES_MAX;
+pub use strategy::TRIGGERS_MAX;
 
 use raw::List;
 use raw::RawFile;
@@ -45,36 +61,99 @@ use raw::RawVolume;
 use raw::RawWindow;
 use raw::Text;
 
-pub(super) fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
-    let mut reader = Reader {
-        text,
-        groups: BTreeMap::new(),
-        names: BTreeSet::new(),
-    };
-    if text.len() > POLICY_BYTES_MAX {
-        return Err(reader.wrong(0, PolicyError::FileTooLong(text.len())));
+/// All that a policy file says. Nothing by default.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "any parts are a file")]
+pub struct PolicyFile {
+    /// What is shared.
+    pub policies: SyncPolicies,
+    /// When and how, in the order of the file.
+    pub strategies: Vec<ConfiguredStrategy>,
+    /// Types of resources that are known.
+    pub resource_types: ResourceRegistry,
+}
+
+impl PolicyFile {
+    /// Reads the bytes of a policy file.
+    ///
+    /// # Errors
+    ///
+    /// When they are not UTF-8, and as [`parse`](Self::parse).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPolicy> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text),
+            Err(error) => {
+                let (text, _) = bytes.split_at(error.valid_up_to());
+                let text = String::from_utf8_lossy(text);
+                let (line, column) = place(&text, text.len());
+                Err(InvalidPolicy {
+                    line,
+                    column,
+                    error: PolicyError::NotUtf8,
+                    suggestion: None,
+                })
+            }
+        }
     }
-    let file: RawFile = toml::from_str(text).map_err(|error| reader.not_toml(&error))?;
-    let count = file.out.len() + file.inward.len() + file.security.len();
-    if count > RULES_MAX {
-        return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
+
+    /// Reads a policy file.
+    ///
+    /// # Errors
+    ///
+    /// When it is not TOML, or not as `docs/src/policies.md` and `docs/src/strategies.md` say: with line, column and, where
+    /// one is near, what was probably meant.
+    pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
+        let mut reader = Reader {
+            text,
+            groups: BTreeMap::new(),
+            names: BTreeSet::new(),
+        };
+        if text.len() > POLICY_BYTES_MAX {
+            return Err(reader.wrong(0, PolicyError::FileTooLong(text.len())));
+        }
+        let file: RawFile = toml::from_str(text).map_err(|error| reader.not_toml(&error))?;
+        let count = file.out.len() + file.inward.len() + file.security.len() + file.strategy.len();
+        if count > RULES_MAX {
+            return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
+        }
+        reader.groups = file.groups;
+        let resource_types = reader.resource_types(&file.resource_types)?;
+        let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
+            let grants = rules
+                .into_iter()
+                .map(|rule| reader.sync_policy(section, rule));
+            grants.collect::<Result<_, _>>()
+        };
+        let policies = SyncPolicies {
+            outward: grants("out", file.out, &mut reader)?,
+            inward: grants("in", file.inward, &mut reader)?,
+            security: file
+                .security
+                .into_iter()
+                .map(|rule| reader.security_policy(rule))
+                .collect::<Result<_, _>>()?,
+        };
+        let strategies = file.strategy.into_iter().map(|raw| reader.strategy(raw));
+        Ok(Self {
+            policies,
+            strategies: strategies.collect::<Result<_, _>>()?,
+            resource_types,
+        })
     }
-    reader.groups = file.groups;
-    let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
-        let grants = rules
-            .into_iter()
-            .map(|rule| reader.sync_policy(section, rule));
-        grants.collect::<Result<_, _>>()
-    };
-    Ok(SyncPolicies {
-        outward: grants("out", file.out, &mut reader)?,
-        inward: grants("in", file.inward, &mut reader)?,
-        security: file
-            .security
-            .into_iter()
-            .map(|rule| reader.security_policy(rule))
-            .collect::<Result<_, _>>()?,
-    })
+
+    /// A router that knows the strategies of the file.
+    pub fn model(&self) -> FactSynchronizationModel {
+        let mut model = FactSynchronizationModel::new();
+        for strategy in &self.strategies {
+            model.add(strategy.key.clone(), strategy.to_box());
+        }
+        model
+    }
+
+    /// Rules and strategies that decide nothing, given who and what is known here.
+    pub fn check(&self, known: &Known<'_>) -> Vec<Finding> {
+        check::file(self, known)
+    }
 }
 
 /// What reading a rule needs to know of the rest of the file.
@@ -85,6 +164,25 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn resource_types(
+        &self,
+        raw: &BTreeMap<Text, Text>,
+    ) -> Result<ResourceRegistry, InvalidPolicy> {
+        if raw.len() > LIST_MAX {
+            return Err(self.wrong(0, PolicyError::ListTooLong(raw.len())));
+        }
+        let types = raw.iter().map(|(name, meaning)| {
+            let resource = Resource::new(name.get_ref(), "any");
+            resource
+                .map_err(|error| self.wrong(name.span().start, PolicyError::ResourceType(error)))?;
+            if !is_printable(meaning.get_ref(), MEANING_BYTES_MAX) {
+                return Err(self.wrong(meaning.span().start, PolicyError::Meaning));
+            }
+            Ok((name.get_ref().clone(), meaning.get_ref().clone()))
+        });
+        Ok(ResourceRegistry::new(types.collect::<Result<Vec<_>, _>>()?))
+    }
+
     fn sync_policy(
         &mut self,
         section: &'static str,
@@ -130,8 +228,7 @@ impl Reader<'_> {
         let withholds = self
             .patterns("withhold", raw.withhold.as_ref())?
             .unwrap_or_default();
-        let protection = raw.protection.as_ref().map(|word| self.protection(word));
-        let protection = protection.transpose()?;
+        let protection = self.optional(&raw.protection, |word| self.protection(word))?;
         if !refuses && withholds.is_empty() && protection.is_none() {
             return Err(self.wrong(span.start, PolicyError::NoEffect));
         }
@@ -163,13 +260,9 @@ impl Reader<'_> {
                 known: self.window(&raw.known)?,
                 in_force: self.window(&raw.in_force)?,
             },
-            filter: raw
-                .r#where
-                .as_ref()
-                .map(|text| self.filter(text))
-                .transpose()?,
+            filter: self.optional(&raw.r#where, |text| self.filter(text))?,
         };
-        let peers = self.domains(&peers)?;
+        let peers = self.domains("peers", &peers)?;
         Ok(Rule {
             line: place(self.text, span.start).0,
             name: self.name(&name)?,
@@ -179,22 +272,27 @@ impl Reader<'_> {
         })
     }
 
-    fn name(&mut self, name: &Text) -> Result<String, InvalidPolicy> {
-        let (at, name) = (name.span().start, name.get_ref());
-        if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX || name.chars().any(char::is_control)
-        {
-            return Err(self.wrong(at, PolicyError::RuleName));
-        }
+    fn name(&mut self, text: &Text) -> Result<String, InvalidPolicy> {
+        let name = self.printable(text)?;
         if !self.names.insert(name.clone()) {
-            return Err(self.wrong(at, PolicyError::DuplicateName(name.clone())));
+            return Err(self.wrong(text.span().start, PolicyError::DuplicateName(name)));
+        }
+        Ok(name)
+    }
+
+    /// A name, of whatever it is one.
+    fn printable(&self, text: &Text) -> Result<String, InvalidPolicy> {
+        let name = text.get_ref();
+        if !is_printable(name, RULE_NAME_BYTES_MAX) {
+            return Err(self.wrong(text.span().start, PolicyError::RuleName));
         }
         Ok(name.clone())
     }
 
     /// The domains of a list, with `@group` spelled out. A group names no groups, so nothing goes round in circles.
-    fn domains(&self, list: &List) -> Result<Domains, InvalidPolicy> {
+    fn domains(&self, key: &'static str, list: &List) -> Result<Domains, InvalidPolicy> {
         let mut patterns = BTreeSet::new();
-        for entry in self.entries("peers", list)? {
+        for entry in self.entries(key, list)? {
             let Some(group) = entry.get_ref().strip_prefix('@') else {
                 patterns.insert(self.domain(entry)?);
                 continue;
@@ -244,14 +342,17 @@ impl Reader<'_> {
         &self,
         list: Option<&List>,
     ) -> Result<Option<BTreeMap<String, FactTypePattern>>, InvalidPolicy> {
-        self.each("fact_types", list, |text| {
-            let pattern = self.pattern(text)?;
-            let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
-                suggestion: suggest(pattern.as_str(), FACT_TYPES),
-                ..self.wrong(text.span().start, PolicyError::FactType(error))
-            })?;
-            Ok((pattern.as_str().to_owned(), types))
-        })
+        self.each("fact_types", list, |text| self.fact_type(text))
+    }
+
+    /// Which types are meant, and the text that says so.
+    fn fact_type(&self, text: &Text) -> Result<(String, FactTypePattern), InvalidPolicy> {
+        let pattern = self.pattern(text)?;
+        let types = fact_type_pattern(pattern.as_str()).map_err(|error| InvalidPolicy {
+            suggestion: suggest(pattern.as_str(), FACT_TYPES),
+            ..self.wrong(text.span().start, PolicyError::FactType(error))
+        })?;
+        Ok((pattern.as_str().to_owned(), types))
     }
 
     fn onward(&self, list: Option<&List>) -> Result<Option<BTreeSet<Onward>>, InvalidPolicy> {
@@ -329,6 +430,14 @@ impl Reader<'_> {
         }
     }
 
+    fn optional<T>(
+        &self,
+        text: &Option<Text>,
+        read: impl Fn(&Text) -> Result<T, InvalidPolicy>,
+    ) -> Result<Option<T>, InvalidPolicy> {
+        text.as_ref().map(read).transpose()
+    }
+
     fn each<T, C: FromIterator<T>>(
         &self,
         key: &'static str,
@@ -376,6 +485,10 @@ impl Reader<'_> {
             _ => self.wrong(at, PolicyError::Toml(message.trim().replace('\n', ", "))),
         }
     }
+}
+
+fn is_printable(text: &str, bytes_max: usize) -> bool {
+    !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
 }
 
 const FACT_TYPES: [&str; 9] = [

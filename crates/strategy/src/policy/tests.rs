@@ -16,8 +16,11 @@ use causality_fact::Value;
 use causality_fact::WholeContent;
 
 mod check;
+mod explain;
 mod laws;
+mod resources;
 mod terms;
+mod volume;
 
 const OWN: DomainId = DomainId::new([1; 32]);
 const PRESS: DomainId = DomainId::new([2; 32]);
@@ -85,7 +88,7 @@ fn passes(keys: &str, fact: &TemporalFact) -> bool {
 
 fn refusal(text: &str, fact: &TemporalFact) -> (Option<String>, Refusal) {
     match decide(&policy(text), fact, 0) {
-        Decision::Refuse { rule, reason } => (rule.map(str::to_owned), reason),
+        Decision::Refuse { rule, reason } => (rule.map(|rule| rule.name().to_owned()), reason),
         Decision::Share(share) => panic!("{:?} shares it", share.policy().name()),
     }
 }
@@ -299,7 +302,7 @@ fn a_fact_opens_when_an_embargo_ends_a_window_begins_or_both() {
     // What is not visible of it opens nothing, and what may be refused stays so.
     let unseen = grant("a", from(20) + "where = 'depth > 3'");
     assert_eq!(opens_at(&unseen, 0), None);
-    let refused = all.clone() + &embargo("e", from(0) + "where = 'depth > 3'\n");
+    let refused = all + &embargo("e", from(0) + "where = 'depth > 3'\n");
     assert_eq!(opens_at(&refused, 0), None);
 }
 
@@ -486,6 +489,33 @@ fn a_core_that_cannot_be_read_is_granted_by_its_header_alone() {
     ] {
         assert_eq!(decide(keys), Some(Refusal::Undetermined), "{keys}");
     }
+}
+
+#[test]
+fn of_a_core_that_cannot_be_read_no_field_is_withheld_alone() {
+    let mut core = fact(|_| ()).core().to_bytes();
+    core[0] = 1;
+    let row = &Row::unsupported(&core, &[]).unwrap();
+    let (origin, compartment) = (UW, "public");
+    let subject = Subject {
+        origin,
+        compartment,
+        row,
+    };
+    let grant = rule("out", "all", "");
+    let withhold = grant + &rule("security", "fields", "withhold = [\"sig\"]\n");
+    let until = withhold.clone() + "in_force = { until = 1970-01-02 }";
+    let (policy_until, policy_always) = (policy(&until), policy(&withhold));
+    let refused = policy_always.should_synchronize_fact(&subject, 0);
+    let Decision::Refuse { rule, reason } = refused else {
+        panic!("its fields cannot be told apart")
+    };
+    assert_eq!(rule.map(|rule| rule.name()), Some("fields"));
+    assert_eq!(reason, Refusal::Undetermined);
+    assert_eq!(policy_always.opens_at(&subject, 0), None);
+    assert_eq!(policy_until.opens_at(&subject, 0), Some(86_400_000));
+    assert!(!policy_until.can_share_fact(&subject, 0));
+    assert!(policy_until.can_share_fact(&subject, 86_400_000));
 }
 
 #[test]

@@ -1,14 +1,24 @@
 //! Receiving: announcements and chunks of the logs that come from the peer, and the receipts for them.
 
+use causality_fact::Chunk;
+use causality_fact::DecodeError;
+use causality_fact::Entry;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
+use causality_fact::Row;
+use causality_fact::decode_entries;
+use causality_fact::decode_reveal;
 use causality_wire::Announce;
 use causality_wire::BoundedVec;
-use causality_wire::FactSync;
+use causality_wire::Held;
+use causality_wire::Holes;
 use causality_wire::LogName;
+use causality_wire::REFUSALS_MAX;
 use causality_wire::Receipt;
 use causality_wire::Refusal;
 use causality_wire::RefusalReason;
+use causality_wire::Reveal;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -19,15 +29,20 @@ use super::SESSION_ANNOUNCED_BYTES_MAX;
 use super::Session;
 use super::cost;
 use super::cost_of_announce;
-use super::cost_of_chunk;
 use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::LogError;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::holes::Extent;
+use crate::holes::insert;
 use crate::ingest::Announced;
+use crate::ingest::Bringer;
 use crate::ingest::Fault;
 use crate::ingest::Ingested;
+use crate::logbook::LogState;
+use crate::upgrade::Brought;
+use crate::upgrade::Upgrade;
 
 /// What comes from the peer.
 #[derive(Debug, Default)]
@@ -53,6 +68,12 @@ struct Incoming {
     unpaid: u64,
     /// Whether the peer offers it.
     is_offered: bool,
+    /// How many messages beside chunks are durable.
+    reveals: u64,
+    /// Where the chunks began of which a part is on its way to positions that were known.
+    overlaps: Vec<u64>,
+    /// Positions that were not taken since the last receipt.
+    not_taken: PositionSet,
 }
 
 #[derive(Debug, Default)]
@@ -143,6 +164,7 @@ impl Session {
             Stage::Refused => {
                 // What is on its way under the old number is told from what comes now.
                 incoming.stage = Stage::Wanted;
+                incoming.reveals = 0;
                 incoming.reach = incoming.told;
                 return self.names.name_anew(engine, log).map(Some);
             }
@@ -162,21 +184,23 @@ impl Session {
     pub(super) fn feed(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         message: SyncMessage,
     ) -> Result<(), SyncError> {
         let number = match &message {
             SyncMessage::Announce(announce) => announce.log,
             SyncMessage::FactSync(chunk) => chunk.log,
+            SyncMessage::Reveal(reveal) => reveal.log,
+            SyncMessage::Holes(holes) => holes.log,
             _ => return Ok(()),
         };
+        let cost = cost(&message);
         let log = self.names.log(number)?;
         if !self.receiving.wants(&log) {
             return Err(SyncError::Violation("facts that nobody asked for"));
         }
         if self.names.number(&log) != Some(number) {
             // It was on its way when the old number was refused.
-            self.pay_back(engine, log, cost(&message), None);
+            self.pay_back(engine, log, cost, None);
             return Ok(());
         }
         if !self.takes(engine, &log) {
@@ -184,7 +208,9 @@ impl Session {
         }
         match message {
             SyncMessage::Announce(announce) => self.announce(engine, log, &announce),
-            SyncMessage::FactSync(chunk) => self.chunk(engine, now_ms, log, chunk),
+            SyncMessage::FactSync(chunk) => self.chunk(engine, log, chunk.into_chunk(), cost),
+            SyncMessage::Reveal(reveal) => self.reveal(engine, log, &reveal, cost),
+            SyncMessage::Holes(holes) => self.holes(engine, log, &holes, cost),
             _ => Ok(()),
         }
     }
@@ -234,37 +260,46 @@ impl Session {
     fn chunk(
         &mut self,
         engine: &mut Engine,
-        now_ms: u64,
         log: LogId,
-        chunk: FactSync,
+        chunk: Chunk,
+        cost: u64,
     ) -> Result<(), SyncError> {
-        let (cost, from) = (cost_of_chunk(&chunk), chunk.from);
         if chunk.entries.is_empty() {
             return Err(SyncError::Violation("a chunk without entries"));
         }
         let Some(incoming) = self.receiving.logs.get(&log) else {
             return Ok(());
         };
-        let told = self.names.told(&log);
+        let bringer = Bringer {
+            peer: self.peer,
+            told: self.names.told(&log),
+        };
         let refused = incoming.stage.refused().flatten();
+        let known = engine.logs.get(&log).map_or(0, |state| state.tree.size());
         let taken = match &incoming.stage {
             Stage::Unwanted | Stage::Wanted => {
                 return Err(SyncError::Violation("facts before what proves them"));
             }
-            Stage::Closed(_) | Stage::Refused => Ok(None),
-            Stage::Complete => match engine.logs.get(&log) {
-                Some(state) if from < state.tree.size() => Ok(None),
-                _ => return Err(SyncError::Violation("facts behind what was announced")),
-            },
-            Stage::Announced(announced) => announced.extend(engine, now_ms, told, chunk),
+            Stage::Closed(_) | Stage::Refused => {
+                self.pay_back(engine, log, cost, refused);
+                return Ok(());
+            }
+            Stage::Complete if chunk.from < known => Ok(None),
+            Stage::Complete => {
+                return Err(SyncError::Violation("facts behind what was announced"));
+            }
+            Stage::Announced(announced) => announced.extend(engine, bringer, &chunk),
         };
+        if taken.is_ok() && chunk.from < known {
+            self.overlap(engine, log, &chunk, known)?;
+        }
         match taken {
             Ok(Some((batch, ingested))) => {
                 let size = ingested.size();
                 if let Some(incoming) = self.receiving.logs.get_mut(&log) {
                     incoming.reach = incoming.reach.max(size);
                 }
-                self.peer_sent(&log, size);
+                self.peer_sent(engine, &log, size, ingested.is_whole());
                 engine.commit_ingested(self.id, (batch, ingested), cost);
                 self.complete(engine, &log);
             }
@@ -276,6 +311,169 @@ impl Session {
             Err(Fault::Peer(error)) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Of a chunk that begins below what is known, since that came from elsewhere meanwhile: takes the facts of which less is
+    /// held.
+    fn overlap(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        chunk: &Chunk,
+        known: u64,
+    ) -> Result<(), SyncError> {
+        let is_held =
+            |state: &LogState| state.holes.is_empty() && state.durable.size() == state.tree.size();
+        if engine.logs.get(&log).is_some_and(is_held) {
+            return Ok(());
+        }
+        let entries =
+            decode_entries(&chunk.entries, log.origin).map_err(|error| wrong(log, error))?;
+        let known = (chunk.from..known).zip(entries);
+        let rows = known.filter_map(|(position, entry)| match entry {
+            Entry::Row(row) => Some((position, row)),
+            Entry::Withheld { .. } => None,
+        });
+        let rows: Vec<_> = rows.collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(incoming) = self.receiving.logs.get_mut(&log) {
+            incoming.overlaps.push(chunk.from);
+        }
+        self.take_known(engine, log, rows, 0, Brought::Overlap(chunk.from))
+    }
+
+    fn reveal(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        reveal: &Reveal,
+        cost: u64,
+    ) -> Result<(), SyncError> {
+        let Some(incoming) = self.receiving.logs.get(&log) else {
+            return Ok(());
+        };
+        if incoming.stage.refused().is_some() {
+            self.pay_back(engine, log, cost, None);
+            return Ok(());
+        }
+        let rows = decode_reveal(&reveal.rows, log.origin).map_err(|error| wrong(log, error))?;
+        let known = engine.logs.get(&log).map_or(0, |state| state.tree.size());
+        if rows.last().is_none_or(|(last, _)| *last >= known) {
+            return Err(SyncError::Violation("a reveal of what is not known"));
+        }
+        self.take_known(engine, log, rows, cost, Brought::Reveal)
+    }
+
+    /// Takes rows at known positions, as far as the rules let them in.
+    fn take_known(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        rows: Vec<(u64, Row)>,
+        cost: u64,
+        by: Brought,
+    ) -> Result<(), SyncError> {
+        let bringer = Bringer {
+            peer: self.peer,
+            told: self.names.told(&log),
+        };
+        let entries: Vec<_> = rows
+            .iter()
+            .map(|(position, row)| (*position, Entry::Row(row.clone())))
+            .collect();
+        let entries = entries.iter().map(|(position, entry)| (*position, entry));
+        let taken = match engine.take(bringer, &log, entries) {
+            Ok(taken) => taken,
+            Err(Fault::Peer(error)) => return Err(error),
+            Err(Fault::Log(error)) => {
+                self.refuse(engine, log, error);
+                self.pay_back(engine, log, cost, None);
+                return Ok(());
+            }
+        };
+        self.note_not_taken(engine, log, &taken.declined);
+        if let Some(outgoing) = self.sending.logs.get_mut(&log) {
+            for (position, row) in &rows {
+                let extent = row.mask().map_or(Extent::Full, Extent::Partial);
+                outgoing.gaps.peer_showed(*position, extent);
+            }
+        }
+        let is_taken = |(position, _): &(u64, Row)| taken.declined.binary_search(position).is_err();
+        let upgrade = Upgrade {
+            session: self.id,
+            peer: self.peer,
+            rows: rows.into_iter().filter(is_taken).collect(),
+            side: taken.write.into_iter().collect(),
+            cost,
+            by,
+        };
+        self.upgrades.push((log, upgrade));
+        Ok(())
+    }
+
+    /// The peer tells what it keeps back of a log.
+    fn holes(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        holes: &Holes,
+        cost: u64,
+    ) -> Result<(), SyncError> {
+        let source = engine
+            .source(self.peer, log, holes)
+            .map_err(SyncError::Violation)?;
+        let write = source.write(self.peer, &log);
+        engine.sources.insert((log, self.peer), source);
+        let upgrade = Upgrade {
+            session: self.id,
+            peer: self.peer,
+            rows: Vec::new(),
+            side: write.into_iter().collect(),
+            cost,
+            by: Brought::Reveal,
+        };
+        self.upgrades.push((log, upgrade));
+        Ok(())
+    }
+
+    /// Rows at known positions are durable, or told nothing new.
+    pub(crate) fn upgraded(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        upgrade: &Upgrade,
+        facts: u64,
+    ) {
+        self.receiving.facts += facts;
+        if let Some(incoming) = self.receiving.logs.get_mut(&log) {
+            match upgrade.by {
+                Brought::Reveal => incoming.reveals += 1,
+                Brought::Overlap(from) => {
+                    let at = incoming.overlaps.iter().position(|start| *start == from);
+                    at.map(|at| incoming.overlaps.swap_remove(at));
+                }
+            }
+        }
+        self.pay_back(engine, log, upgrade.cost, None);
+    }
+
+    fn note_not_taken(&mut self, engine: &mut Engine, log: LogId, positions: &[u64]) {
+        let Some(incoming) = self.receiving.logs.get_mut(&log) else {
+            return;
+        };
+        if positions.is_empty() {
+            return;
+        }
+        for position in positions {
+            insert(&mut incoming.not_taken, *position..*position + 1);
+        }
+        engine.event(Event::NotTaken {
+            log,
+            peer: self.peer,
+            facts: positions.len() as u64,
+        });
     }
 
     /// Forgets an announcement when all of it is held, or on its way to the store.
@@ -292,6 +490,7 @@ impl Session {
     /// What a chunk brought is durable.
     pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested, cost: u64) {
         self.receiving.facts += ingested.facts;
+        self.note_not_taken(engine, ingested.log, &ingested.declined);
         self.pay_back(engine, ingested.log, cost, None);
     }
 
@@ -334,18 +533,51 @@ impl Session {
         let (Some(number), Some(incoming)) = (number, self.receiving.logs.get_mut(&log)) else {
             return;
         };
-        let durable = engine.logs.get(&log).map_or(0, |s| s.durable.size());
-        incoming.told = incoming.told.max(durable.min(incoming.reach));
+        let state = engine.logs.get(&log);
+        let durable = state.map_or(0, |state| state.durable.size());
+        let overlap = incoming.overlaps.iter().min().copied();
+        let durable = durable.min(incoming.reach).min(overlap.unwrap_or(u64::MAX));
+        incoming.told = incoming.told.max(durable);
         let (from, to) = (incoming.told, LOG_SIZE_MAX);
         let refused = refused.map(|reason| Refusal { from, to, reason });
+        let not_taken = std::mem::take(&mut incoming.not_taken);
+        let not_taken = not_taken.runs().take(REFUSALS_MAX - 1).map(|run| Refusal {
+            from: run.start,
+            to: run.end,
+            reason: RefusalReason::Policy,
+        });
+        let refused = not_taken.chain(refused).collect();
+        let is_quiet = self.rounds.is_open()
+            && incoming.overlaps.is_empty()
+            && !matches!(incoming.stage, Stage::Announced(_))
+            && !engine.is_upgrading(&log)
+            && state.is_none_or(|state| state.durable.size() == state.tree.size());
+        let held = match state {
+            _ if is_quiet => engine.says_held(self.peer, &log),
+            Some(state) if !state.holes.is_empty() => Held::Incomplete,
+            _ if engine.declined(self.peer, &log).is_some() => Held::Incomplete,
+            _ => Held::Complete,
+        };
+        if held != Held::Complete {
+            self.sets_due.insert(log);
+        }
         let credit = cost + std::mem::take(&mut incoming.unpaid);
         self.receiving.unpaid = self.receiving.unpaid.saturating_sub(credit);
         let receipt = Receipt {
             log: number,
             size: from,
-            refused: BoundedVec::new(refused.into_iter().collect()).unwrap_or_default(),
+            reveals: incoming.reveals,
+            held,
+            refused: BoundedVec::new(refused).unwrap_or_default(),
             credit,
         };
         self.send_control(engine, SyncMessage::Receipt(receipt));
+    }
+}
+
+fn wrong(log: LogId, error: DecodeError) -> SyncError {
+    SyncError::Log {
+        log,
+        error: Box::new(error.into()),
     }
 }

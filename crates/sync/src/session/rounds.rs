@@ -59,6 +59,7 @@ struct MyRound {
 struct TheirRound {
     number: u32,
     stage: Stage,
+    peer_is_done: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,15 @@ impl Rounds {
                 Side::Acceptor => 1,
             },
         }
+    }
+
+    /// Whether either side still owes something in a round.
+    pub(super) fn is_open(&self) -> bool {
+        let is_open = |theirs: &TheirRound| match &theirs.stage {
+            Stage::Opening(_) | Stage::Awaiting => true,
+            Stage::Sending(owed) => !owed.is_done || !theirs.peer_is_done,
+        };
+        self.mine.is_some() || self.theirs.as_ref().is_some_and(is_open)
     }
 
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
@@ -186,8 +196,8 @@ impl Session {
             if state.size > LOG_SIZE_MAX {
                 return Err(SyncError::Violation("a log above the largest size"));
             }
-            if state.held != Held::Complete {
-                return Err(SyncError::Violation("sets of a log that is held whole"));
+            if state.held == Held::Incomplete {
+                return Err(SyncError::Violation("a state without its digests"));
             }
             Ok((self.names.learn(&state.log)?, state))
         };
@@ -207,7 +217,7 @@ impl Session {
         }
         let named = match self.rounds.theirs.take() {
             None => None,
-            Some(TheirRound { number, stage }) => match stage {
+            Some(TheirRound { number, stage, .. }) => match stage {
                 Stage::Opening(named) if number == round => Some(named),
                 Stage::Sending(owed) if owed.is_done && number != round => None,
                 _ => return Err(SyncError::Violation("two rounds at once")),
@@ -227,6 +237,7 @@ impl Session {
         self.rounds.theirs = Some(TheirRound {
             number: round,
             stage,
+            peer_is_done: false,
         });
         Ok(())
     }
@@ -250,6 +261,7 @@ impl Session {
         self.rounds.theirs = Some(TheirRound {
             number: round,
             stage: Stage::Awaiting,
+            peer_is_done: false,
         });
         self.send_frontier(engine, round, FrontierPart::Reply, states);
         if awaits {
@@ -355,6 +367,7 @@ impl Session {
             self.compare(engine, *log, state)?;
             if self.offers(engine, log) {
                 self.peer_holds(*log, state);
+                self.weigh(engine, *log, state);
                 self.settle_log(engine, *log)?;
             }
             if state.offered && self.takes(engine, log) {
@@ -457,11 +470,15 @@ impl Session {
                 Some(name) => name,
                 None => self.names.name(engine, *log)?,
             };
+            let held = engine.says_held(self.peer, log);
+            if held != Held::Complete {
+                self.sets_due.insert(*log);
+            }
             states.push(StateMessage {
                 log: name,
                 size: head.size,
                 tag: self.keys.head_tag(log, &head),
-                held: Held::Complete,
+                held,
                 keys: u32::try_from(keys).unwrap_or(u32::MAX),
                 offered,
                 wanted: is_wanted,
@@ -491,11 +508,10 @@ impl Session {
         let number = caught_up.round;
         let mine = self.rounds.mine.as_mut();
         let mine = mine.filter(|mine| mine.number == number && mine.owed.is_some());
-        let theirs = self.rounds.theirs.as_ref();
+        let theirs = self.rounds.theirs.as_mut();
         match (mine, theirs) {
             (Some(mine), _) => mine.peer_is_done = true,
-            // The opener of a round says so too; nothing depends on it here.
-            (None, Some(theirs)) if theirs.number == number => {}
+            (None, Some(theirs)) if theirs.number == number => theirs.peer_is_done = true,
             _ => return Err(SyncError::Violation("caught up in no round")),
         }
         self.settle(engine)

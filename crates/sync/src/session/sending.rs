@@ -3,11 +3,13 @@
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::Chunk;
 use causality_fact::Encoder;
+use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
 use causality_fact::Subtree;
 use causality_fact::TreeHash;
+use causality_fact::encode_reveal;
 use causality_fact::right_hashes_of_parts;
-use causality_store::StoredBody;
+use causality_store::StoreError;
 use causality_store::StoredEntry;
 use causality_wire::Announce;
 use causality_wire::BoundedBytes;
@@ -15,11 +17,13 @@ use causality_wire::BoundedVec;
 use causality_wire::ENTRIES_BYTES_MAX;
 use causality_wire::FactSync;
 use causality_wire::Hashes;
+use causality_wire::Held;
 use causality_wire::LogNumber;
 use causality_wire::LogState;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receipt;
 use causality_wire::RefusalReason;
+use causality_wire::Reveal;
 use causality_wire::SyncMessage;
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -32,6 +36,8 @@ use super::UNFLUSHED_BYTES_MAX;
 use super::cost;
 use super::cost_of_announce;
 use super::feed_of;
+use super::gaps::Gaps;
+use crate::decide::Shown;
 use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::SyncError;
@@ -75,6 +81,39 @@ pub(super) struct Outgoing {
     reach: u64,
     is_loading: bool,
     is_due: bool,
+    /// What the peer holds below `sent` and may lack.
+    pub(super) gaps: Gaps,
+}
+
+impl Outgoing {
+    /// Whether nothing is under way.
+    pub(super) fn is_confirmed(&self) -> bool {
+        !self.is_loading && self.confirmed >= self.sent
+    }
+
+    /// Whether nothing is under way, and nothing below what was sent is owed.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.is_confirmed() && self.gaps.is_quiet()
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_wanted
+    }
+
+    pub(super) fn number(&self) -> Option<LogNumber> {
+        self.number
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+}
+
+/// A read of rows at known positions.
+#[derive(Debug)]
+pub(crate) struct RevealLoad {
+    pub(crate) log: LogId,
+    pub(crate) positions: Vec<u64>,
 }
 
 /// A read of a chunk, and under which checkpoint it will be sent.
@@ -126,6 +165,11 @@ impl Sending {
             && self.loads < LOADS_MAX
     }
 
+    /// Takes credit for a feed message.
+    pub(super) fn spend(&mut self, cost: u64) {
+        self.credit -= cost as i64;
+    }
+
     fn make_due(&mut self, log: LogId) {
         if let Some(outgoing) = self.logs.get_mut(&log)
             && !outgoing.is_due
@@ -165,17 +209,29 @@ impl Session {
         self.sending.make_due(log);
     }
 
-    /// Whoever sends a log holds it: it does not go back.
-    pub(super) fn peer_sent(&mut self, log: &LogId, size: u64) {
+    /// Whoever sends a log holds it: it does not go back. What it sent as a hash only it may lack.
+    pub(super) fn peer_sent(
+        &mut self,
+        engine: &mut Engine,
+        log: &LogId,
+        size: u64,
+        is_whole: bool,
+    ) {
         if let Some(outgoing) = self.sending.logs.get_mut(log) {
+            if size > outgoing.sent && !is_whole {
+                outgoing.gaps.ask();
+            }
             outgoing.sent = outgoing.sent.max(size);
             outgoing.confirmed = outgoing.confirmed.max(size);
+            self.ask_for_sets(engine, *log);
         }
     }
 
     /// Whether the peer has confirmed a log up to a size, or will not get it.
     pub(super) fn is_settled(&self, engine: &Engine, log: &LogId, size: u64) -> bool {
-        let is_settled = |outgoing: &Outgoing| outgoing.confirmed >= size || !outgoing.is_wanted;
+        let is_settled = |outgoing: &Outgoing| {
+            !outgoing.is_wanted || (outgoing.confirmed >= size && outgoing.gaps.is_quiet())
+        };
         !self.offers(engine, log) || self.sending.logs.get(log).is_none_or(is_settled)
     }
 
@@ -202,7 +258,19 @@ impl Session {
                 return;
             };
             let from = outgoing.sent;
-            if outgoing.is_loading || !outgoing.is_wanted || !self.offers(engine, &log) {
+            if outgoing.is_loading || !outgoing.is_wanted || outgoing.gaps.is_asking() {
+                continue;
+            }
+            let positions = outgoing.gaps.next();
+            if !self.offers(engine, &log) {
+                continue;
+            }
+            if !positions.is_empty() {
+                if let Some(outgoing) = self.sending.logs.get_mut(&log) {
+                    outgoing.is_loading = true;
+                }
+                self.sending.loads += 1;
+                engine.load_reveal(self.id, RevealLoad { log, positions });
                 continue;
             }
             let Some(state) = engine.logs.get(&log) else {
@@ -220,7 +288,7 @@ impl Session {
         }
     }
 
-    /// Sends a chunk that was read, behind the checkpoint that proves it.
+    /// Sends a chunk that was read, behind the checkpoint that proves it: of each entry what the peer may see.
     pub(crate) fn send_chunk(
         &mut self,
         engine: &mut Engine,
@@ -238,12 +306,100 @@ impl Session {
         outgoing.is_loading = false;
         // Meanwhile the peer may have got it from elsewhere, or not want it any more.
         let is_next = load.from == outgoing.sent && outgoing.is_wanted;
-        if may_go && has_credit && is_next {
-            let chunk = chunk(&load, entries, behind)?;
+        if may_go && has_credit && is_next && !outgoing.gaps.is_asking() {
+            let shown = self.shown(engine, &log, entries)?;
+            let chunk = chunk(&load, entries, &shown, behind)?;
             if self.announce_to_peer(engine, &load)? {
-                self.send_facts(engine, log, entries, chunk)?;
+                self.send_facts(engine, log, chunk, &shown)?;
             }
         }
+        self.sending.make_due(log);
+        self.pump(engine);
+        self.settle_log(engine, log)
+    }
+
+    /// What of entries the peer may see: of the first of them, as many as go into one chunk.
+    fn shown<'a>(
+        &self,
+        engine: &mut Engine,
+        log: &LogId,
+        entries: &'a [StoredEntry],
+    ) -> Result<Vec<Shown<'a>>, SyncError> {
+        let name = engine.compartment_name(log.compartment).map(str::to_owned);
+        let Some((policies, name)) = engine.policies(self.peer).zip(name) else {
+            return Ok(Vec::new());
+        };
+        let policy = &policies.outward;
+        let is_whole = policy.shares_whole(&name, engine.now_ms);
+        let (mut shown, mut bytes) = (Vec::with_capacity(entries.len()), 0);
+        for entry in entries {
+            let one = engine.show((self.peer, policy), (log, &name), is_whole, entry)?;
+            bytes += one.bytes();
+            if bytes > ENTRIES_BYTES_MAX && !shown.is_empty() {
+                break;
+            }
+            shown.push(one);
+        }
+        Ok(shown)
+    }
+
+    /// Sends of the rows that were read what the peer may see and does not have.
+    pub(crate) fn send_reveal(
+        &mut self,
+        engine: &mut Engine,
+        load: RevealLoad,
+        entries: &[StoredEntry],
+    ) -> Result<(), SyncError> {
+        self.sending.loads = self.sending.loads.saturating_sub(1);
+        let RevealLoad { log, positions } = load;
+        let may_go = self.offers(engine, &log) && self.sending.credit > 0;
+        let Some(outgoing) = self.sending.logs.get_mut(&log) else {
+            return Ok(());
+        };
+        outgoing.is_loading = false;
+        let number = outgoing.number.filter(|_| outgoing.is_wanted);
+        if let Some(number) = number.filter(|_| may_go)
+            && !self
+                .sending
+                .logs
+                .get(&log)
+                .is_some_and(|o| o.gaps.is_asking())
+        {
+            let shown = self.shown(engine, &log, entries)?;
+            // What did not fit is read again.
+            let is_cut = shown.len() < entries.len();
+            let is_short = entries.last().map(|last| last.position) < positions.last().copied();
+            let until = match entries.get(shown.len()) {
+                Some(next) if is_cut => next.position,
+                _ if is_short => entries.last().map_or(u64::MAX, |last| last.position + 1),
+                _ => u64::MAX,
+            };
+            let Some(outgoing) = self.sending.logs.get_mut(&log) else {
+                return Ok(());
+            };
+            let mut rows = Vec::new();
+            for (entry, shown) in entries.iter().zip(&shown) {
+                if outgoing.gaps.decided(entry.position, shown)
+                    && let Shown::Row(bytes, _) = shown
+                {
+                    rows.push((entry.position, &bytes[..]));
+                }
+            }
+            let done = positions.iter().filter(|position| **position < until);
+            done.for_each(|position| outgoing.gaps.done(*position));
+            if !rows.is_empty() {
+                outgoing.gaps.sent();
+                self.sending.facts += rows.len() as u64;
+                let rows = BoundedBytes::new(encode_reveal(rows));
+                let rows = rows.map_err(|_| SyncError::Failed("the store gave too much"))?;
+                self.sending.bytes += rows.len() as u64;
+                self.sending.unflushed += rows.len();
+                let message = SyncMessage::Reveal(Reveal { log: number, rows });
+                self.sending.spend(cost(&message));
+                engine.send(self.id, feed_of(number), message);
+            }
+        }
+        self.conclude(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
         self.settle_log(engine, log)
@@ -276,7 +432,7 @@ impl Session {
         (outgoing.announced, outgoing.keys) = (until, known);
         outgoing.reach = outgoing.reach.max(until);
         let message = SyncMessage::Announce(announce);
-        self.sending.credit -= cost(&message) as i64;
+        self.sending.spend(cost(&message));
         engine.send(self.id, feed_of(number), message);
         Ok(true)
     }
@@ -285,22 +441,26 @@ impl Session {
         &mut self,
         engine: &mut Engine,
         log: LogId,
-        entries: &[StoredEntry],
         chunk: Chunk,
+        shown: &[Shown<'_>],
     ) -> Result<(), SyncError> {
         let outgoing = self.sending.logs.get_mut(&log);
         let Some((number, outgoing)) = outgoing.and_then(|o| Some((o.number?, o))) else {
             return Ok(());
         };
-        outgoing.sent = entries.last().map_or(outgoing.sent, |e| e.range().end);
+        for (position, shown) in (chunk.from..).zip(shown) {
+            outgoing.gaps.decided(position, shown);
+        }
+        outgoing.sent = chunk.from + shown.len() as u64;
         let bytes = chunk.entries.len();
-        self.sending.facts += entries.len() as u64;
+        let rows = shown.iter().filter(|shown| matches!(shown, Shown::Row(..)));
+        self.sending.facts += rows.count() as u64;
         self.sending.bytes += bytes as u64;
         self.sending.unflushed += bytes;
         let message = FactSync::new(number, chunk);
         let message = message.map_err(|_| SyncError::Failed("the store gave too much"))?;
         let message = SyncMessage::FactSync(message);
-        self.sending.credit -= cost(&message) as i64;
+        self.sending.spend(cost(&message));
         engine.send(self.id, feed_of(number), message);
         Ok(())
     }
@@ -322,11 +482,22 @@ impl Session {
         let confirmed = receipt.size.min(outgoing.sent);
         self.sending.facts_confirmed += confirmed.saturating_sub(outgoing.confirmed);
         outgoing.confirmed = outgoing.confirmed.max(receipt.size);
-        // It got the rest from elsewhere.
+        if receipt.size > outgoing.sent && receipt.held != Held::Complete {
+            // It got the rest from elsewhere, but maybe not all that it may have from here.
+            outgoing.gaps.ask();
+        }
         outgoing.sent = outgoing.sent.max(receipt.size);
-        if let Some(refusal) = receipt.refused.first()
+        let is_current = outgoing.number == Some(receipt.log);
+        if is_current {
+            outgoing.gaps.confirmed(receipt.reveals, receipt.held)?;
+        }
+        let refused = receipt
+            .refused
+            .iter()
+            .find(|refusal| refusal.to == LOG_SIZE_MAX);
+        if let Some(refusal) = refused
             && outgoing.is_wanted
-            && outgoing.number == Some(receipt.log)
+            && is_current
         {
             outgoing.is_wanted = false;
             let (peer, reason) = (self.peer, refusal.reason);
@@ -340,6 +511,8 @@ impl Session {
         let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
         let credit = self.sending.credit.saturating_add(credit);
         self.sending.credit = credit.min(CREDIT_BYTES as i64);
+        self.ask_for_sets(engine, log);
+        self.conclude(engine, log);
         self.send_more_of(engine, log);
         self.settle_log(engine, log)
     }
@@ -371,26 +544,35 @@ fn announce(
 fn chunk(
     load: &ChunkLoad,
     entries: &[StoredEntry],
+    shown: &[Shown<'_>],
     behind: &[(Subtree, TreeHash)],
 ) -> Result<Chunk, SyncError> {
-    let end = entries.last().map(|last| last.range().end);
-    let right = end.and_then(|end| right_hashes_of_parts(end, load.until(), behind).ok());
     // The tree says that facts are there.
-    let right = right.ok_or(SyncError::Failed("the store has a gap"))?;
-    Ok(Chunk {
-        from: load.from,
-        entries: encode(entries),
-        right,
-    })
-}
-
-fn encode(entries: &[StoredEntry]) -> Vec<u8> {
+    let gap = || SyncError::Failed("the store has a gap");
+    if entries
+        .first()
+        .is_none_or(|first| first.position != load.from)
+    {
+        return Err(gap());
+    }
+    let (sent, rest) = entries.split_at_checked(shown.len()).ok_or_else(gap)?;
+    let end = sent.last().ok_or_else(gap)?.range().end;
+    let parts = rest
+        .iter()
+        .map(|entry| Ok((entry.subtree()?, entry.hash())));
+    let parts: Result<Vec<_>, StoreError> = parts.collect();
+    let parts = [&parts.map_err(|_| gap())?, behind].concat();
+    let right = right_hashes_of_parts(end, load.until(), &parts).map_err(|_| gap())?;
     let mut to = Encoder::new();
-    for entry in entries {
-        match &entry.body {
-            StoredBody::Row { bytes, .. } => to.bytes(bytes),
-            StoredBody::Withheld { level, hash } => to.uint(0).u8(*level).raw(hash.as_bytes()),
+    for shown in shown {
+        match shown {
+            Shown::Row(bytes, _) => to.bytes(bytes),
+            Shown::Hash { hash, .. } => to.uint(0).u8(0).raw(hash.as_bytes()),
         };
     }
-    to.finish()
+    Ok(Chunk {
+        from: load.from,
+        entries: to.finish(),
+        right,
+    })
 }

@@ -230,7 +230,8 @@ pub(crate) fn head_row(checkpoint: &Checkpoint, hlc: Hlc, tree: &BlockRoots) -> 
     let mut to = Encoder::new();
     to.u8(0)
         .bytes(&checkpoint.to_bytes())
-        .fixed_u64(hlc.to_bits());
+        .fixed_u64(hlc.to_bits())
+        .uint(0);
     to.uint(tree.size()).length(tree.open().hashes().len());
     for hash in tree.open().hashes() {
         to.raw(hash.as_bytes());

@@ -7,8 +7,9 @@ use causality_store::{
     SideRange, SideTable, SideWrite, StoreError, StoredEntry,
 };
 use causality_sync::{
-    BLOCK_ROOTS, COMPARTMENTS, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load, Loaded,
-    OPEN_ROOTS, PeerPolicies, Restored, StoreState, TableRows, Ticket,
+    BLOCK_ROOTS, COMPARTMENTS, DECLINED, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load,
+    Loaded, OPEN_ROOTS, PARTIALS, PeerPolicies, Restored, SETTLEMENTS, SOURCES, StoreState,
+    TableRows, Ticket,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -98,6 +99,11 @@ impl Domain {
                 let behind = now(self.store.leaves(&log, at..end)).unwrap();
                 Loaded::Chunk { entries, behind }
             }
+            Load::Entries {
+                log,
+                positions,
+                bytes_max,
+            } => Loaded::Entries(now(self.store.at(&log, &positions, bytes_max)).unwrap()),
         }
     }
 
@@ -197,12 +203,16 @@ pub(crate) fn read_state(store: &MemoryStore) -> StoreState {
         key_records: table(KEY_RECORDS),
         compartments: table(COMPARTMENTS),
         lanes: table(LANES),
+        partials: table(PARTIALS),
+        declined: table(DECLINED),
+        settlements: table(SETTLEMENTS),
+        sources: table(SOURCES),
         restored: now(store.side_get(&[marker])).unwrap()[0].is_some(),
         held: now(store.logs()).unwrap(),
     }
 }
 
-fn tables(state: &StoreState) -> [(SideTable, &TableRows); 6] {
+fn tables(state: &StoreState) -> [(SideTable, &TableRows); 10] {
     [
         (LOG_HEADS, &state.log_heads),
         (BLOCK_ROOTS, &state.block_roots),
@@ -210,6 +220,10 @@ fn tables(state: &StoreState) -> [(SideTable, &TableRows); 6] {
         (KEY_RECORDS, &state.key_records),
         (COMPARTMENTS, &state.compartments),
         (LANES, &state.lanes),
+        (PARTIALS, &state.partials),
+        (DECLINED, &state.declined),
+        (SETTLEMENTS, &state.settlements),
+        (SOURCES, &state.sources),
     ]
 }
 

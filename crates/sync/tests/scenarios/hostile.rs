@@ -2,13 +2,13 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::{
-    Checkpoint, ChunkError, Encoder, Entry, Hlc, KeyError, LOG_SIZE_MAX, LaneId, Row, TreeHash,
-    TreeHead, leaf_hash, root_of,
+    Checkpoint, ChunkError, CompactRange, Encoder, Entry, Hlc, KeyError, LOG_SIZE_MAX, LaneId,
+    TreeHash, TreeHead, leaf_hash, root_of,
 };
 use causality_sync::{LogError, StreamNumber};
 use causality_wire::{
     BoundedBytes, BoundedVec, CaughtUp, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
-    LogName, LogNumber, Page, Receipt, Receives, SetsRequest, SyncMessage,
+    LogName, LogNumber, Page, Receipt, Receives, Sets, SetsRequest, SyncMessage,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -29,6 +29,8 @@ fn receipt(log: LogNumber, size: u64) -> SyncMessage {
     SyncMessage::Receipt(Receipt {
         log,
         size,
+        reveals: 0,
+        held: Held::Complete,
         refused: BoundedVec::default(),
         credit: 0,
     })
@@ -55,20 +57,25 @@ fn messages_on_the_stream_of_others_end_the_session() {
 }
 
 #[test]
-fn sets_have_no_place_where_logs_are_held_whole() {
+fn sets_travel_only_where_there_is_a_reason() {
     let mut forge = Forge::offered();
     let log = forge.number;
     forge.say(SyncMessage::SetsRequest(SetsRequest { log }));
-    forge.ends("sets of a log that is held whole");
+    forge.ends("a question about sets without reason");
+    let mut forge = Forge::offered();
+    forge.say(SyncMessage::Sets(Sets {
+        log,
+        until: 0,
+        full: BoundedBytes::default(),
+        partial: BoundedBytes::default(),
+        declined: BoundedBytes::default(),
+    }));
+    forge.ends("sets that nobody asked for");
     let mut forge = Forge::new();
     let mut state = forge.state(9);
-    state.held = Held::Sets {
-        full: [0; 16],
-        partial: [0; 16],
-        declined: [0; 16],
-    };
+    state.held = Held::Incomplete;
     forge.say(forge.open(0, vec![state]));
-    forge.ends("sets of a log that is held whole");
+    forge.ends("a state without its digests");
 }
 
 #[test]
@@ -714,28 +721,23 @@ fn times_that_run_back_end_the_session() {
 }
 
 #[test]
-fn holes_in_a_log_are_not_taken() {
-    // A withheld position, and a fact of which a part is shown: taken, they could never be made whole in this version.
-    let forge = Forge::new();
+fn hashes_of_several_positions_are_not_taken() {
+    // Whoever took them could not show the log to somebody who holds one of the two positions.
+    let mut forge = Forge::offered();
     let rows = forge.rows(1..4);
-    let partial = forge.fact(2).redact(|name| name == "number");
-    let entries = [
-        Entry::Withheld {
-            level: 0,
-            hash: leaf_hash(&rows[1].id()),
-        },
-        Entry::Row(Row::from(partial)),
-    ];
-    for hole in entries {
-        let mut forge = Forge::offered();
-        forge.say(SyncMessage::Announce(forge.announce(&rows)));
-        let mut to = Encoder::new();
-        Entry::Row(rows[0].clone()).encode(&mut to);
-        hole.encode(&mut to);
-        Entry::Row(rows[2].clone()).encode(&mut to);
-        let mut chunk = forge.chunk(0, &rows, &rows);
-        chunk.entries = BoundedBytes::new(to.finish()).unwrap();
-        forge.say(SyncMessage::FactSync(chunk));
-        forge.ends("a part of a log that is held whole");
+    forge.say(SyncMessage::Announce(forge.announce(&rows)));
+    let leaves = [&rows[0], &rows[1]].map(|row| leaf_hash(&row.id()));
+    let mut tree = CompactRange::new();
+    leaves.into_iter().for_each(|leaf| tree.push(leaf).unwrap());
+    let mut to = Encoder::new();
+    Entry::Withheld {
+        level: 1,
+        hash: tree.root(),
     }
+    .encode(&mut to);
+    Entry::Row(rows[2].clone()).encode(&mut to);
+    let mut chunk = forge.chunk(0, &rows, &rows);
+    chunk.entries = BoundedBytes::new(to.finish()).unwrap();
+    forge.say(SyncMessage::FactSync(chunk));
+    forge.ends("withheld facts without the hash of each");
 }

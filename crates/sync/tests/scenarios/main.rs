@@ -6,6 +6,7 @@ mod catch_up;
 mod domain;
 mod forge;
 mod grants;
+mod holes;
 mod hostile;
 mod lanes;
 mod limits;

@@ -319,10 +319,18 @@ impl World {
     }
 
     /// Goes on, with this answer to all reads of chunks.
-    pub(crate) fn answer_chunk_loads(&mut self, domain: usize, answer: &Loaded) {
+    pub(crate) fn answer_chunk_loads(
+        &mut self,
+        domain: usize,
+        answer: &Loaded,
+        is_answered: impl Fn(&Load) -> bool,
+    ) {
         loop {
             for (ticket, load) in std::mem::take(&mut self.domains[domain].loads) {
                 assert!(matches!(load, Load::Chunk { .. }));
+                if !is_answered(&load) {
+                    continue;
+                }
                 let result = Ok(answer.clone());
                 self.handle(domain, Input::Loaded { ticket, result });
             }

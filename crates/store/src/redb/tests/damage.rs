@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use redb::{Database, ReadableTable as _, TableDefinition};
 
-use super::model::{dump, entry};
+use super::model::{FIRST, dump, entry};
 use super::*;
 use crate::batch::{RESTORED_KEY, SideKey, SideTable, SideWrite};
-use crate::conformance::{batch, full, log};
-use crate::redb::tables::{INDEX, JOURNAL, META, META_FORMAT, RUNS, SEGMENTS};
+use crate::conformance::{batch, full, log, withheld};
+use crate::redb::tables::{HOLES, INDEX, JOURNAL, META, META_FORMAT, RUNS, SEGMENTS, place_key};
 
 /// A closed store with some facts of two logs.
 async fn closed_store() -> (tempfile::TempDir, PathBuf) {
@@ -141,14 +141,14 @@ async fn a_check_finds_what_is_missing_or_changed() {
     check(runs, &|tx| {
         let mut table = tx.open_table(RUNS).unwrap();
         let key = *table.last().unwrap().unwrap().0.value();
-        table.insert(&key, (41, 2)).unwrap();
+        table.insert(&key, (FIRST + 41, 2)).unwrap();
     })
     .await;
     check("is not in the index", &|tx| {
         tx.open_table(INDEX).unwrap().pop_first().unwrap();
     })
     .await;
-    check("the mark of position 2 is not in the index", &|tx| {
+    check("the mark of position 106 is not in the index", &|tx| {
         tx.open_table(INDEX).unwrap().pop_last().unwrap();
     })
     .await;
@@ -172,6 +172,62 @@ async fn a_check_finds_what_is_missing_or_changed() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_check_finds_damaged_and_needless_blocks_of_hashes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.redb");
+    let store = open_at(&path).unwrap();
+    let log = log(1, 1);
+    let (holes, rows) = ((0..300).map(|n| withheld(log, n)), [full(log, 7)]);
+    store.commit(batch(holes)).await.unwrap();
+    store.commit(batch(rows)).await.unwrap();
+    let report = store.check().await.unwrap();
+    assert_eq!((report.rows, report.withheld), (1, 299));
+    assert_eq!(report.findings, [""; 0]);
+    store.close().await.unwrap();
+    let sound = fs::read(&path).unwrap();
+    let check = async |expected: &str, of: u32, change_block: &dyn Fn(&mut Vec<u8>)| {
+        fs::write(&path, &sound).unwrap();
+        change(&path, |tx| {
+            let mut table = tx.open_table(HOLES).unwrap();
+            let mut block = table.first().unwrap().unwrap().1.value().to_vec();
+            change_block(&mut block);
+            table.insert(&place_key(of, 0), block.as_slice()).unwrap();
+        });
+        let found = findings(&path).await;
+        assert!(found.contains(expected), "{found:?} is not {expected:?}");
+    };
+    let runs = "the segments of the log 01010101/01010101/01010101 are not those";
+    check(runs, 0, &|block| {
+        block[1] ^= 1;
+        block.truncate(block.len() - 32);
+    })
+    .await;
+    check("the hashes from position 0: the bytes end", 0, &|block| {
+        block.pop();
+    })
+    .await;
+    check("the hashes from position 0: not canonical", 0, &|block| {
+        block[15] = 0xff;
+    })
+    .await;
+    let missing = "a block of hashes is of log 1, which there is not";
+    check(missing, 1, &|_| {}).await;
+
+    fs::write(&path, &sound).unwrap();
+    let store = open_at(&path).unwrap();
+    let rows = (126..252).map(|n| full(log, n));
+    store.commit(batch(rows)).await.unwrap();
+    store.close().await.unwrap();
+    change(&path, |tx| {
+        let mut table = tx.open_table(HOLES).unwrap();
+        let first = table.first().unwrap().unwrap().1.value().to_vec();
+        table.insert(&place_key(0, 126), first.as_slice()).unwrap();
+    });
+    let needless = "no hash from position 126 of the log 01010101/01010101/01010101 is needed";
+    assert_eq!(findings(&path).await, needless);
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use crate::{JournalEntry, MemoryStore, Page, StoredRow};
 
 pub(super) const LOGS: u8 = 3;
 pub(super) const POSITIONS: u64 = 48;
+/// The first position: a block of holes ends and another begins among them.
+pub(super) const FIRST: u64 = 104;
 pub(super) const MARKS: u8 = 6;
 
 /// Everything that can be read from a store.
@@ -35,7 +37,7 @@ pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
     let mut scattered = Vec::new();
     for held in &logs {
         for step in [1, 3, 7] {
-            let positions: Vec<u64> = (0..POSITIONS + 9).step_by(step).collect();
+            let positions: Vec<u64> = (FIRST - 3..FIRST + POSITIONS + 9).step_by(step).collect();
             scattered.push(store.at(&held.log, &positions, 20_000 * step).await?);
         }
         let all = held.full.union(&held.partial).union(&held.withheld);
@@ -43,7 +45,8 @@ pub(super) async fn dump(store: &dyn FactReader) -> Result<Dump, StoreError> {
             entries.push(store.scan(&held.log, run.clone(), usize::MAX).await?);
             leaves.push(store.leaves(&held.log, run.start..LOG_SIZE_MAX).await?);
         }
-        let of_log: Vec<_> = (0..POSITIONS).map(|n| row_fact(&held.log, n)).collect();
+        let positions = FIRST..FIRST + POSITIONS;
+        let of_log: Vec<_> = positions.map(|n| row_fact(&held.log, n)).collect();
         let ids: Vec<_> = of_log.iter().map(|fact| fact.id()).collect();
         facts.extend(store.get(&ids).await?);
         let of_log: Vec<_> = of_log
@@ -82,9 +85,9 @@ fn row_fact(log: &LogId, number: u64) -> causality_fact::TemporalFact {
     }
 }
 
-/// One of the entries that may stand at a position; one in many is forged.
+/// One of the entries that may stand at a position, counted from [`FIRST`]; one in many is forged.
 pub(super) fn entry(of: u8, position: u64, kind: u8, mark: Option<u8>) -> NewEntry {
-    let log = log(of, of);
+    let (log, position) = (log(of, of), FIRST + position);
     let whole = |number| {
         let entry = Entry::Row((&row_fact(&log, number)).into());
         NewEntry {
@@ -98,7 +101,7 @@ pub(super) fn entry(of: u8, position: u64, kind: u8, mark: Option<u8>) -> NewEnt
         0..=7 => whole(position),
         8 if position % 4 != 1 => partial(log, position, "a"),
         9 if position % 4 != 1 => partial(log, position, "ab"),
-        10 => whole((position + 1) % POSITIONS),
+        10 => whole(position + 1),
         _ => {
             let level = kind % 4;
             let start = position >> level << level;

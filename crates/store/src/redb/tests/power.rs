@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use redb::StorageBackend;
 
-use super::model::{LOGS, MARKS, POSITIONS, dump, entry};
+use super::model::{FIRST, LOGS, MARKS, POSITIONS, dump, entry};
 use super::*;
 use crate::MemoryStore;
 use crate::batch::{SideTable, SideWrite};
@@ -283,6 +283,9 @@ async fn batches_that_wait_share_one_sync() {
     );
     assert!(matches!(
         results.2,
-        Err(StoreError::PositionTaken { position: 0, .. })
+        Err(StoreError::PositionTaken {
+            position: FIRST,
+            ..
+        })
     ));
 }

@@ -14,11 +14,15 @@ pub(super) struct RawFile {
     #[serde(default)]
     pub(super) groups: BTreeMap<String, List>,
     #[serde(default)]
+    pub(super) resource_types: BTreeMap<Text, Text>,
+    #[serde(default)]
     pub(super) out: Vec<Spanned<RawRule>>,
     #[serde(default, rename = "in")]
     pub(super) inward: Vec<Spanned<RawRule>>,
     #[serde(default)]
     pub(super) security: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    pub(super) strategy: Vec<Spanned<RawStrategy>>,
 }
 
 /// A rule of any section; which keys belong to which is checked afterwards, where it can be said better.
@@ -58,4 +62,51 @@ pub(super) struct RawVolume {
     pub(super) facts: u64,
     pub(super) bytes: u64,
     pub(super) seconds: u64,
+}
+
+/// A strategy of any mode; which keys belong to which is checked afterwards.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStrategy {
+    pub(super) name: Option<Text>,
+    pub(super) mode: Option<Text>,
+    pub(super) source: Option<List>,
+    pub(super) target: Option<List>,
+    pub(super) fact_type: Option<Text>,
+    pub(super) resource: Option<Text>,
+    pub(super) label: Option<Text>,
+    pub(super) r#where: Option<Text>,
+    pub(super) batch: Option<Spanned<i64>>,
+    pub(super) retry: Option<RawRetry>,
+    pub(super) polling: Option<Spanned<RawPolling>>,
+    pub(super) pause: Option<Text>,
+    #[serde(default)]
+    pub(super) trigger: Vec<Spanned<RawTrigger>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRetry {
+    pub(super) base: Option<Text>,
+    pub(super) max: Option<Text>,
+    pub(super) attempts: Option<Spanned<i64>>,
+    pub(super) jitter_percent: Option<Spanned<i64>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolling {
+    pub(super) interval: Option<Text>,
+    pub(super) max: Option<Text>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTrigger {
+    pub(super) id: Option<Text>,
+    pub(super) fact_type: Option<Text>,
+    pub(super) resource: Option<Text>,
+    pub(super) label: Option<Text>,
+    pub(super) r#where: Option<Text>,
+    pub(super) debounce: Option<Text>,
 }

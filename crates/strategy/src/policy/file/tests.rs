@@ -5,6 +5,10 @@ use crate::expression::ExpressionError;
 use causality_fact::FactType;
 use causality_fact::NameError;
 
+fn parse(text: &str) -> Result<SyncPolicies, InvalidPolicy> {
+    SyncPolicies::parse(text)
+}
+
 /// A rule of `[[out]]` with one more line, which is line 5.
 fn with(line: &str) -> String {
     format!("[[out]]\nname = \"a\"\npeers = [\"*\"]\ncompartments = [\"public\"]\n{line}\n")
@@ -58,6 +62,15 @@ fn what_is_not_toml_or_of_another_type_is_refused_at_its_place() {
         error(&with("valid = { from = 2018-02-30 }")),
         (5, _, PolicyError::Toml(_))
     ));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_where_they_begin() {
+    let invalid = PolicyFile::from_bytes("[groups]\n# \u{f6}\u{f6}\u{ff}".as_bytes());
+    assert_eq!(invalid, Ok(PolicyFile::default()));
+    let invalid = PolicyFile::from_bytes(b"[groups]\n# \xc3\xb6\xff").unwrap_err();
+    let place = (invalid.line, invalid.column);
+    assert_eq!((place, invalid.error), ((2, 4), PolicyError::NotUtf8));
 }
 
 #[test]
@@ -217,9 +230,62 @@ fn policy_files_have_limits() {
 }
 
 #[test]
+fn types_of_resources_have_names_and_meanings() {
+    let of = |entry: &str| format!("[resource_types]\n{entry}\n");
+    let longest = "m".repeat(MEANING_BYTES_MAX);
+    assert!(parse(&of(&format!("event = \"{longest}\""))).is_ok());
+    for meaning in [longest + "m", String::new(), "a\tb".into()] {
+        let text = of(&format!("event = {meaning:?}"));
+        assert_eq!(error(&text), (2, 9, PolicyError::Meaning));
+    }
+    let (line, column, wrong) = error(&of("event = \"e\"\n  \"event/x\" = \"e\""));
+    assert_eq!((line, column), (3, 3));
+    let what = "resource type";
+    let character = '/';
+    let slash = NameError::Character { what, character };
+    assert_eq!(wrong, PolicyError::ResourceType(slash));
+    let types = |count| {
+        of(&(0..count)
+            .map(|n| format!("t{n} = \"t\"\n"))
+            .collect::<String>())
+    };
+    assert!(parse(&types(LIST_MAX)).is_ok());
+    let many = LIST_MAX + 1;
+    assert_eq!(error(&types(many)).2, PolicyError::ListTooLong(many));
+}
+
+#[test]
 fn every_type_that_is_suggested_exists() {
     for name in FACT_TYPES {
         assert!(name.parse::<FactType>().is_ok(), "{name}");
+    }
+}
+
+/// The keys of a table, by what the parser of TOML says where another one stands.
+fn keys<T: serde::de::DeserializeOwned>() -> Vec<String> {
+    let error = toml::from_str::<T>("no_such_key = 1").err().unwrap();
+    let quoted = error.message().split('`').skip(1).step_by(2).skip(1);
+    quoted.map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_has_a_row_on_its_page() {
+    let policies = include_str!("../../../../../docs/src/policies.md");
+    let strategies = include_str!("../../../../../docs/src/strategies.md");
+    for (page, prefix, keys) in [
+        (policies, "", keys::<RawRule>()),
+        (strategies, "", keys::<raw::RawStrategy>()),
+        (strategies, "retry.", keys::<raw::RawRetry>()),
+        (strategies, "polling.", keys::<raw::RawPolling>()),
+        (strategies, "", keys::<raw::RawTrigger>()),
+    ] {
+        assert!(keys.len() >= 2, "{keys:?}");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
+        let rows: Vec<_> = rows.filter_map(|row| row.split(" |").next()).collect();
+        for key in keys.iter().filter(|key| *key != "polling") {
+            let key = format!("`{prefix}{key}`");
+            assert!(rows.iter().any(|row| row.contains(&key)), "{key}");
+        }
     }
 }
 

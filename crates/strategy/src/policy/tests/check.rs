@@ -57,7 +57,7 @@ fn rules_that_decide_nothing_are_named() {
     );
     assert_eq!(
         findings[0].to_string(),
-        "line 6: the rule \"part\" changes nothing: \"all\" grants all that it grants"
+        "line 6: \"part\" changes nothing: \"all\" grants all that it grants"
     );
 }
 

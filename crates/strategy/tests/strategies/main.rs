@@ -14,6 +14,8 @@ use causality_strategy::{
 };
 use proptest::prelude::*;
 
+mod configured;
+
 const UW: Party<'static> = Party {
     domain: DomainId::new([1; 32]),
     name: Some("seismo.us.uw"),
@@ -89,6 +91,7 @@ fn manner(id: &str) -> Manner {
             delay_ms_first: 100,
             delay_ms_max: 1_000,
             retries_max: 3,
+            jitter_percent: 50,
         },
     }
 }

@@ -1,0 +1,202 @@
+//! What is remembered of each peer and log, and kept in the store's side tables: what was declined from it, how far it has
+//! what it may have, and what it says that it keeps back (`docs/src/spec/sync.md`, section "Side tables").
+
+use causality_fact::DecodeError;
+use causality_fact::Decoder;
+use causality_fact::DomainId;
+use causality_fact::Encoder;
+use causality_fact::KeptBack;
+use causality_fact::LogId;
+use causality_fact::PositionSet;
+use causality_store::SIDE_VALUE_BYTES_MAX;
+use causality_store::SideTable;
+use causality_store::SideWrite;
+use causality_strategy::PeerPolicy;
+use causality_wire::Held;
+use causality_wire::SET_BYTES_MAX;
+use causality_wire::STATEMENT_BYTES_MAX;
+
+use crate::holes::decode_kept;
+use crate::holes::decode_set;
+use crate::holes::encode_kept;
+use crate::logbook::DECLINED;
+use crate::logbook::SETTLEMENTS;
+use crate::logbook::SOURCES;
+use crate::logbook::of_peer;
+
+const VERSION: u8 = 0;
+
+/// By which rules something was decided: those of a digest, before a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    digest: [u8; 32],
+    until_ms: u64,
+}
+
+impl Rules {
+    /// The rules of a policy as they are at a time.
+    pub(crate) fn of(policy: &PeerPolicy, now_ms: u64) -> Self {
+        Self {
+            digest: *policy.digest().as_bytes(),
+            until_ms: policy.next_edge(now_ms).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whether a policy still decides so.
+    pub(crate) fn hold(&self, policy: &PeerPolicy, now_ms: u64) -> bool {
+        self.digest == *policy.digest().as_bytes() && now_ms < self.until_ms
+    }
+
+    /// The same, but not beyond a time.
+    pub(crate) fn until(self, until_ms: u64) -> Self {
+        Self {
+            until_ms: self.until_ms.min(until_ms),
+            ..self
+        }
+    }
+
+    fn encode(&self, to: &mut Encoder) {
+        to.raw(&self.digest).fixed_u64(self.until_ms);
+    }
+
+    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            digest: from.array()?,
+            until_ms: from.fixed_u64()?,
+        })
+    }
+}
+
+/// Positions that were not taken from a peer. The rules that said so may differ from peer to peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declined {
+    pub(crate) rules: Rules,
+    pub(crate) positions: PositionSet,
+}
+
+impl Declined {
+    pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> SideWrite {
+        let mut to = Encoder::new();
+        to.u8(VERSION);
+        self.rules.encode(&mut to);
+        to.bytes(&self.positions.encode());
+        write(DECLINED, peer, log, to)
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        version(from)?;
+        Ok(Self {
+            rules: Rules::decode(from)?,
+            positions: decode_set(from.bytes("length of a set", SET_BYTES_MAX)?)?,
+        })
+    }
+}
+
+/// That a peer has everything of a log that it may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settlement {
+    /// By these rules.
+    pub(crate) rules: Rules,
+    /// Of what is held here at this count of changes,
+    pub(crate) changes: u64,
+    /// below this position,
+    pub(crate) size: u64,
+    /// when it holds this: the digests of its sets.
+    pub(crate) held: [[u8; 16]; 3],
+    /// What was kept back.
+    pub(crate) kept: KeptBack,
+}
+
+impl Settlement {
+    /// The write that keeps it; `None` when what is kept back has no room.
+    pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> Option<SideWrite> {
+        let mut to = Encoder::new();
+        to.u8(VERSION);
+        self.rules.encode(&mut to);
+        to.uint(self.changes).uint(self.size);
+        for digest in &self.held {
+            to.raw(digest);
+        }
+        encode_kept(&self.kept, &mut to);
+        let write = write(SETTLEMENTS, peer, log, to);
+        let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
+        write.value.as_ref().is_some_and(fits).then_some(write)
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        version(from)?;
+        Ok(Self {
+            rules: Rules::decode(from)?,
+            changes: from.uint()?,
+            size: from.uint()?,
+            held: [from.array()?, from.array()?, from.array()?],
+            kept: decode_kept(from)?,
+        })
+    }
+}
+
+/// What a peer said that it keeps back of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Of the positions below this.
+    pub(crate) size: u64,
+    pub(crate) kept: KeptBack,
+    /// The origin's signed statement of it, verified when it came. Otherwise empty.
+    pub(crate) statement: Vec<u8>,
+}
+
+impl Source {
+    /// The write that keeps it; `None` when it has no room.
+    pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> Option<SideWrite> {
+        let mut to = Encoder::new();
+        to.u8(VERSION).uint(self.size);
+        encode_kept(&self.kept, &mut to);
+        to.bytes(&self.statement);
+        let write = write(SOURCES, peer, log, to);
+        let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
+        write.value.as_ref().is_some_and(fits).then_some(write)
+    }
+
+    pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        version(from)?;
+        Ok(Self {
+            size: from.uint()?,
+            kept: decode_kept(from)?,
+            statement: from
+                .bytes("length of a statement", STATEMENT_BYTES_MAX)?
+                .to_vec(),
+        })
+    }
+}
+
+/// The digests of what a peer holds, if it does not hold all.
+pub(crate) fn digests(held: &Held) -> Option<[[u8; 16]; 3]> {
+    match held {
+        Held::Sets {
+            full,
+            partial,
+            declined,
+        } => Some([*full, *partial, *declined]),
+        Held::Complete | Held::Incomplete => None,
+    }
+}
+
+fn write(table: SideTable, peer: DomainId, log: &LogId, value: Encoder) -> SideWrite {
+    SideWrite {
+        table,
+        key: of_peer(peer, log),
+        value: Some(value.finish()),
+    }
+}
+
+fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+    let at = from.at();
+    match from.u8()? {
+        VERSION => Ok(()),
+        code => Err(DecodeError::UnknownCode {
+            at,
+            what: "version of a row",
+            code,
+        }),
+    }
+}

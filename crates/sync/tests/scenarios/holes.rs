@@ -1,0 +1,73 @@
+//! Facts that a peer may not see, or not all of: what it holds of them, and what comes when that changes.
+
+use causality_fact::{Content, DomainId, Entry};
+use causality_strategy::SyncPolicies;
+use causality_sync::Completeness;
+
+use crate::domain::now;
+use crate::world::{World, draft};
+use causality_store::FactReader as _;
+
+/// What a domain gives by rules, and takes from everybody.
+fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
+    let text = format!(
+        "{out}\n[[in]]\nname = \"all\"\npeers = [\"{}\"]\ncompartments = [\"public\"]\n",
+        world.id(peer)
+    );
+    let text = text.replace("PEER", &world.id(peer).to_string());
+    let policies = SyncPolicies::parse(&text).unwrap();
+    let peer = world.id(peer);
+    world.set_policies(domain, peer, &policies);
+}
+
+fn numbers(world: &World, domain: usize, of: usize) -> Vec<Option<Vec<String>>> {
+    let log = world.own_log(of);
+    let store = &world.domains[domain].store;
+    let entries = now(store.scan(&log, 0..1 << 40, 1 << 24)).unwrap();
+    let fields = |content: &Content| {
+        content
+            .disclosed()
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    entries
+        .iter()
+        .map(|entry| match entry.entry(log.origin).unwrap() {
+            Entry::Row(row) => Some(fields(row.fact().unwrap().content())),
+            Entry::Withheld { .. } => None,
+        })
+        .collect()
+}
+
+const ABOVE: &str = "[[out]]\nname = \"above\"\npeers = [\"PEER\"]\ncompartments = [\"public\"]\nwhere = 'number >= LIMIT'\n";
+
+#[test]
+fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {
+    let mut world = World::new(2, 1);
+    rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "15"));
+    world.append_many(0, 20);
+    world.sync(1, 0);
+    let held = numbers(&world, 1, 0);
+    assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 5);
+    assert_eq!(held.len(), 20);
+    let log = world.own_log(0);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Attested);
+    let before = world.rows[&(0, 1)];
+    world.sync(1, 0);
+    assert_eq!(world.rows[&(0, 1)], before);
+    rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "12"));
+    world.run();
+    world.sync(1, 0);
+    let held = numbers(&world, 1, 0);
+    assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 8);
+    world.append(0, vec![draft(3), draft(30)]);
+    world.sync(1, 0);
+    let held = numbers(&world, 1, 0);
+    assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 9);
+    rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "0"));
+    world.run();
+    world.sync(1, 0);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    world.assert_equal();
+    let _: DomainId = world.id(0);
+}
