@@ -44,8 +44,13 @@ impl Domains {
         })
     }
 
-    /// Whether each of the others is certainly one of these, by the patterns and the names of those who are known.
-    pub(crate) fn cover(&self, others: &Self, known: &[Party<'_>]) -> bool {
+    /// Whether each of the others is certainly one of these, by the patterns alone.
+    pub(crate) fn cover(&self, others: &Self) -> bool {
+        self.cover_known(others, &[])
+    }
+
+    /// The same, by the patterns and the names of those who are known.
+    pub(crate) fn cover_known(&self, others: &Self, known: &[Party<'_>]) -> bool {
         let is_called = |id: &DomainId, is_meant: &dyn Fn(&str) -> bool| {
             let mut known = known.iter().filter(|party| party.domain == *id);
             known.any(|party| party.name.is_some_and(is_meant))
@@ -114,7 +119,7 @@ mod tests {
         let domains =
             |patterns: &[&str]| Domains::new(patterns.iter().map(|p| DomainPattern::new(p)));
         let covers = |mine: &[&str], others: &[&str], known: &[Party<'_>]| {
-            domains(mine).cover(&domains(others), known)
+            domains(mine).cover_known(&domains(others), known)
         };
         assert!(covers(&["*"], &["a.*", "b"], &[]));
         assert!(covers(&["a.*"], &["a.b", "a.*"], &[]));

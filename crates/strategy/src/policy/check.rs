@@ -253,5 +253,5 @@ fn refused(policies: &SyncPolicies, policy: &SyncPolicy, known: &Known<'_>) -> O
 }
 
 fn applies_to_all(one: &Rule, other: &Rule, known: &Known<'_>) -> bool {
-    one.peers.cover(&other.peers, known.peers) && one.conditions.cover(&other.conditions)
+    one.peers.cover_known(&other.peers, known.peers) && one.conditions.cover(&other.conditions)
 }
