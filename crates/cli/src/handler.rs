@@ -7,7 +7,7 @@ use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
-use causality_strategy::SyncPolicies;
+use causality_strategy::{PolicyFile, SyncPolicies};
 use causality_transport::{CrossDomainTransport, TransportError};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
@@ -29,7 +29,7 @@ pub(crate) struct Context {
     pub(crate) network: Network,
     peers: Mutex<Vec<Peer>>,
     /// As the policy file was when it was read last. One that is wrong matters to those who need it only.
-    policies: Mutex<Result<SyncPolicies, Failure>>,
+    policy: Mutex<Result<PolicyFile, Failure>>,
 }
 
 /// What a node has of the network.
@@ -58,10 +58,10 @@ impl Context {
     pub(crate) async fn open(home: Home, network: Network) -> Result<Self, Failure> {
         let keys = Arc::new(home.keys()?);
         let (config, peers) = (home.config()?, home.peers()?);
-        let policies = policy::read_home(&home);
+        let policy = policy::read_home(&home);
         let in_force = match network {
             Network::None => SyncPolicies::default(),
-            Network::Dials | Network::Listens => policies.clone()?,
+            Network::Dials | Network::Listens => policy.clone()?.policies,
         };
         let blocking: Arc<dyn causality_store::Executor> = Arc::new(|job| {
             tokio::task::spawn_blocking(job);
@@ -95,7 +95,7 @@ impl Context {
             store,
             network,
             peers: Mutex::new(peers),
-            policies: Mutex::new(policies),
+            policy: Mutex::new(policy),
         })
     }
 
@@ -114,15 +114,15 @@ impl Context {
     }
 
     /// What the policy file says, as it is in force if anything is.
-    pub(crate) async fn policies(&self) -> Result<SyncPolicies, Failure> {
-        self.policies.lock().await.clone()
+    pub(crate) async fn policy(&self) -> Result<PolicyFile, Failure> {
+        self.policy.lock().await.clone()
     }
 
     /// Brings another policy into force.
-    pub(crate) async fn set_policies(&self, policies: SyncPolicies) -> Result<(), Failure> {
-        let mut held = self.policies.lock().await;
-        self.node.set_policies(policies.clone()).await?;
-        *held = Ok(policies);
+    pub(crate) async fn set_policy(&self, policy: PolicyFile) -> Result<(), Failure> {
+        let mut held = self.policy.lock().await;
+        self.node.set_policies(policy.policies.clone()).await?;
+        *held = Ok(policy);
         Ok(())
     }
 

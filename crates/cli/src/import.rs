@@ -31,8 +31,8 @@ pub(crate) async fn import(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     // A policy that is wrong shares nothing, and keeps nobody from writing.
-    let policies = context.policies().await.unwrap_or_default();
-    import_into((&context.node, &policies), &options, input, replies).await
+    let policy = context.policy().await.unwrap_or_default();
+    import_into((&context.node, &policy.policies), &options, input, replies).await
 }
 
 async fn import_into(

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use causality_node::PeerConfig;
 use causality_strategy::{
-    Finding, Flow, Known, POLICY_BYTES_MAX, Party, PeerPolicy, Pointless, Protection,
+    Finding, Flow, Known, POLICY_BYTES_MAX, Party, PeerPolicy, Pointless, PolicyFile, Protection,
     SecurityPolicy, SyncPolicies, SyncPolicy, Terms, Window, suggest,
 };
 use causality_sync::PeerPolicies;
@@ -24,18 +24,8 @@ use crate::text::count;
 use crate::time;
 
 /// Reads a policy file.
-fn read(bytes: &[u8]) -> Result<SyncPolicies, PolicyErrorItem> {
-    let text = str::from_utf8(bytes).map_err(|error| {
-        let before = String::from_utf8_lossy(bytes.get(..error.valid_up_to()).unwrap_or_default());
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        PolicyErrorItem {
-            line: before.matches('\n').count() as u64 + 1,
-            column: line.chars().count() as u64 + 1,
-            message: "this is not UTF-8 text".to_owned(),
-            suggestion: None,
-        }
-    })?;
-    SyncPolicies::parse(text).map_err(|wrong| PolicyErrorItem {
+fn read(bytes: &[u8]) -> Result<PolicyFile, PolicyErrorItem> {
+    PolicyFile::from_bytes(bytes).map_err(|wrong| PolicyErrorItem {
         line: wrong.line as u64,
         column: wrong.column as u64,
         message: wrong.error.to_string(),
@@ -43,10 +33,10 @@ fn read(bytes: &[u8]) -> Result<SyncPolicies, PolicyErrorItem> {
     })
 }
 
-/// The policies of a home: none without a policy file.
-pub(crate) fn read_home(home: &Home) -> Result<SyncPolicies, Failure> {
+/// What the policy file of a home says: nothing without one.
+pub(crate) fn read_home(home: &Home) -> Result<PolicyFile, Failure> {
     let Some(bytes) = home.policy()? else {
-        return Ok(SyncPolicies::default());
+        return Ok(PolicyFile::default());
     };
     read(&bytes).map_err(|error| error.failure(&home.policy_path().display().to_string()))
 }
@@ -70,10 +60,10 @@ pub(crate) async fn check(
         is_missing: bytes.is_none(),
         ..PolicyCheckSummary::default()
     };
-    let failure = match bytes.map_or(Ok(SyncPolicies::default()), |bytes| read(&bytes)) {
-        Ok(policies) => {
-            summary.rules = rule_count(&policies);
-            summary.findings = findings(context, &policies).await?;
+    let failure = match bytes.map_or(Ok(PolicyFile::default()), |bytes| read(&bytes)) {
+        Ok(policy) => {
+            summary.rules = rule_count(&policy);
+            summary.findings = findings(context, &policy).await?;
             let pointless = summary.findings.len() as u64;
             (pointless > 0).then(|| pointless_rules(&summary.file, pointless))
         }
@@ -110,7 +100,7 @@ pub(crate) async fn show(
     peer: Option<String>,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let policies = context.policies().await?;
+    let policy = context.policy().await?;
     let peers = context.peers().await.clone();
     let shown = match peer {
         Some(said) => vec![name::peer(&peers, &said)?.clone()],
@@ -118,7 +108,8 @@ pub(crate) async fn show(
     };
     let rules = |peer: Peer| {
         let config = PeerConfig::from(peer);
-        let PeerPolicies { outward, inward } = config.policies(&policies, context.node.domain());
+        let PeerPolicies { outward, inward } =
+            config.policies(&policy.policies, context.node.domain());
         PeerRulesItem {
             out: granting(&outward),
             security: restricting(&outward),
@@ -129,7 +120,7 @@ pub(crate) async fn show(
     };
     let peers = shown.into_iter().map(rules).collect();
     let note = match read_home(&context.home) {
-        Ok(read) if read == policies => None,
+        Ok(read) if read == policy => None,
         Ok(_) => Some(
             "the policy file has changed since; `causality policy reload` brings it into force"
                 .to_owned(),
@@ -152,14 +143,14 @@ pub(crate) async fn reload(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let is_daemon = context.network == Network::Listens;
-    let policies = read_home(&context.home).map_err(|wrong| match is_daemon {
+    let policy = read_home(&context.home).map_err(|wrong| match is_daemon {
         true => wrong.advise("the policy that was in force stays in force"),
         false => wrong.advise("no daemon runs; none starts with this file"),
     })?;
-    let findings = findings(context, &policies).await?;
-    let rules = rule_count(&policies);
+    let findings = findings(context, &policy).await?;
+    let rules = rule_count(&policy);
     if is_daemon {
-        context.set_policies(policies).await?;
+        context.set_policy(policy).await?;
         tracing::info!(rules, "the policy was read anew");
     } else {
         let note = "no daemon runs on this home, so the policy was only checked; it counts from the next command on";
@@ -176,23 +167,26 @@ pub(crate) async fn reload(
     done(replies, Summary::PolicyReloaded(summary)).await
 }
 
-fn rule_count(policies: &SyncPolicies) -> u64 {
+/// How many rules and strategies there are.
+fn rule_count(policy: &PolicyFile) -> u64 {
+    let policies = &policy.policies;
     let [out, inward] = [Flow::Out, Flow::In].map(|flow| policies.sync_policies(flow).len());
-    (out + inward + policies.security_policies().len()) as u64
+    let security = policies.security_policies().len();
+    (out + inward + security + policy.strategies.len()) as u64
 }
 
 /// The rules that decide nothing, given who and what is known here.
 async fn findings(
     context: &Context,
-    policies: &SyncPolicies,
+    policy: &PolicyFile,
 ) -> Result<Vec<PolicyFindingItem>, Failure> {
     let peers = context.peers().await.clone();
     let compartments = context.compartments(&peers).await?;
-    Ok(findings_of(policies, &peers, &compartments))
+    Ok(findings_of(policy, &peers, &compartments))
 }
 
 fn findings_of(
-    policies: &SyncPolicies,
+    policy: &PolicyFile,
     peers: &[Peer],
     compartments: &BTreeSet<String>,
 ) -> Vec<PolicyFindingItem> {
@@ -202,15 +196,15 @@ fn findings_of(
         peers: &parties,
         compartments: &compartments,
     };
-    let mut with_grants = policies.clone();
+    let mut with_grants = policy.clone();
     for peer in peers {
-        PeerConfig::from(peer.clone()).grant(&mut with_grants);
+        PeerConfig::from(peer.clone()).grant(&mut with_grants.policies);
     }
     let found = with_grants.check(&known).into_iter();
     // That a rule of the file grants what the address book does too, is nobody's mistake.
     let counts =
         |finding: &Finding| finding.line > 0 || matches!(finding.why, Pointless::Refused(_));
-    let item = |finding| finding_item(finding, policies, &known);
+    let item = |finding| finding_item(finding, &policy.policies, &known);
     found.filter(counts).map(item).collect()
 }
 
@@ -229,9 +223,12 @@ fn finding_item(finding: Finding, policies: &SyncPolicies, known: &Known<'_>) ->
         Pointless::Refused(by) => ("refused", Some(by.clone())),
         Pointless::UnknownCompartment => ("unknown_compartment", None),
         Pointless::UnknownPeer => ("unknown_peer", None),
+        Pointless::NoTrigger => ("no_trigger", None),
+        Pointless::Shadowed(by) => ("shadowed", Some(by.clone())),
+        Pointless::UnknownResourceType { .. } => ("unknown_resource_type", None),
         _ => ("other", None),
     };
-    let suggestion = terms_of(policies, &rule).and_then(|terms| {
+    let near = terms_of(policies, &rule).and_then(|terms| {
         let names = known.peers.iter().filter_map(|peer| peer.name);
         match why {
             Pointless::UnknownCompartment => {
@@ -241,20 +238,23 @@ fn finding_item(finding: Finding, policies: &SyncPolicies, known: &Known<'_>) ->
             _ => None,
         }
     });
+    let meant = near
+        .as_ref()
+        .map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
     let place = match line {
         0 => String::new(),
         line => format!("line {line}: "),
     };
-    let meant = suggestion
-        .as_ref()
-        .map_or_else(String::new, |word| format!("; did you mean `{word}`?"));
     PolicyFindingItem {
-        message: format!("{place}the rule {rule:?} {why}{meant}"),
+        message: format!("{place}{rule:?} {why}{meant}"),
         line: (line > 0).then_some(line as u64),
         rule,
         kind: kind.to_owned(),
         by,
-        suggestion,
+        suggestion: match why {
+            Pointless::UnknownResourceType { meant, .. } => meant,
+            _ => near,
+        },
     }
 }
 
@@ -453,9 +453,9 @@ refuse = true
     }
 
     fn findings_in(text: &str) -> Vec<PolicyFindingItem> {
-        let policies = SyncPolicies::parse(text).unwrap();
+        let policy = PolicyFile::parse(text).unwrap();
         let compartments = ["public", "ops"].map(str::to_owned).into();
-        findings_of(&policies, &[press(&["ops"])], &compartments)
+        findings_of(&policy, &[press(&["ops"])], &compartments)
     }
 
     #[test]
@@ -538,12 +538,12 @@ refuse = true
             .map(|finding| finding.message.as_str())
             .collect();
         insta::assert_snapshot!(messages.join("\n"), @r#"
-        line 1: the rule "to nobody" never applies: no known peer is meant; did you mean `press.herald`?
-        line 5: the rule "of nothing" never applies: no known compartment is meant; did you mean `public`?
-        line 9: the rule "never" never applies: a window ends before it begins
-        line 14: the rule "some of ops" changes nothing: "address book: press.herald" grants all that it grants
-        line 23: the rule "twice" changes nothing: "all" grants all that it grants
-        line 27: the rule "kept" never applies: "keep" refuses all that it grants
+        line 1: "to nobody" never applies: no known peer is meant; did you mean `press.herald`?
+        line 5: "of nothing" never applies: no known compartment is meant; did you mean `public`?
+        line 9: "never" never applies: a window ends before it begins
+        line 14: "some of ops" changes nothing: "address book: press.herald" grants all that it grants
+        line 23: "twice" changes nothing: "all" grants all that it grants
+        line 27: "kept" never applies: "keep" refuses all that it grants
         "#);
         let kinds: Vec<_> = found.iter().map(|finding| finding.kind.as_str()).collect();
         insta::assert_snapshot!(kinds.join(" "), @"unknown_peer unknown_compartment empty_window covered covered refused");
@@ -553,7 +553,7 @@ refuse = true
           "line": 1,
           "kind": "unknown_peer",
           "suggestion": "press.herald",
-          "message": "line 1: the rule \"to nobody\" never applies: no known peer is meant; did you mean `press.herald`?"
+          "message": "line 1: \"to nobody\" never applies: no known peer is meant; did you mean `press.herald`?"
         }
         "#);
     }
@@ -601,9 +601,6 @@ refuse = true
         let (bytes, ()) = tokio::join!(read_all(input_out), feed);
         let wrong = read(&bytes).unwrap_err();
         assert!(wrong.message.contains("limit"), "{wrong:?}");
-        assert_eq!(
-            read(&bytes[..POLICY_BYTES_MAX]),
-            Ok(SyncPolicies::default())
-        );
+        assert_eq!(read(&bytes[..POLICY_BYTES_MAX]), Ok(PolicyFile::default()));
     }
 }

@@ -450,7 +450,7 @@ pub(crate) struct PolicyFindingItem {
     /// The line of the file in which it begins; none for a grant of the address book.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u64>,
-    /// `empty_window`, `covered`, `refused`, `unknown_compartment` or `unknown_peer`.
+    /// `covered`, `empty_window`, `refused` and so on: why it decides nothing.
     pub(crate) kind: String,
     /// The rule that takes its effect away.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -31,7 +31,7 @@ pub(crate) async fn sync(
 ) -> Result<(), Failure> {
     let peer = name::peer(&context.peers().await, said)?.clone();
     let config = PeerConfig::from(peer.clone());
-    let policies = config.policies(&context.policies().await?, context.node.domain());
+    let policies = config.policies(&context.policy().await?.policies, context.node.domain());
     let goes = |policy: &PeerPolicy| !policy.sync_policies().is_empty();
     let goes = [goes(&policies.outward), goes(&policies.inward)];
     if let Some(note) = note_if_nothing_goes(&context.home, &peer, direction, goes) {
