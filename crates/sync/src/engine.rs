@@ -56,6 +56,7 @@ use crate::logbook::LogState;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
+use crate::progress::Progress;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
 use crate::restore::Restored;
@@ -90,6 +91,8 @@ pub struct Engine {
     /// Positions that were not taken from a peer.
     pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
+    /// How far peers had logs when the last session with each ended.
+    pub(crate) past: BTreeMap<(DomainId, LogId), Progress>,
     /// What peers say that they keep back.
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     /// Rows on their way to positions that are known.
@@ -167,6 +170,7 @@ impl Engine {
             policies: BTreeMap::new(),
             declined: restored.declined,
             settlements: restored.settlements,
+            past: BTreeMap::new(),
             sources: restored.sources,
             upgrades: BTreeMap::new(),
             meters: Meters::default(),
@@ -515,9 +519,19 @@ impl Engine {
     }
 
     fn end(&mut self, session: SessionId, error: Option<SyncError>) {
-        if self.sessions.remove(&session).is_some() {
+        if let Some(ended) = self.sessions.remove(&session) {
+            let peer = ended.peer();
+            let past = ended.all_progress();
+            self.past
+                .extend(past.map(|(log, progress)| ((peer, log), progress)));
             self.event(Event::Ended { session, error });
         }
+    }
+
+    /// The sessions with a peer: one, and for a moment another one.
+    pub(crate) fn sessions_with(&self, peer: DomainId) -> impl Iterator<Item = &Session> {
+        let sessions = self.sessions.values();
+        sessions.filter(move |session| session.peer() == peer)
     }
 
     /// Whether a peer may have a log.

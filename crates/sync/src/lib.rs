@@ -42,6 +42,7 @@ mod upgrade;
 mod compartment;
 mod completeness;
 mod logbook;
+mod progress;
 mod restore;
 
 pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
@@ -59,6 +60,7 @@ pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
     LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
 };
+pub use progress::{Progress, REFUSED_RUNS_MAX, SyncStatus};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{
     CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,

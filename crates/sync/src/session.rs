@@ -25,6 +25,7 @@ use crate::effect::Side;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::progress::Progress;
 use crate::session::names::Names;
 use crate::session::receiving::Receiving;
 use crate::session::rounds::Rounds;
@@ -108,6 +109,24 @@ impl Session {
 
     pub(crate) fn peer(&self) -> DomainId {
         self.peer
+    }
+
+    /// How far the peer has a log, if it was told of it or has said so.
+    pub(crate) fn progress(&self, log: &LogId) -> Option<Progress> {
+        let mut progress = self.sending.progress(log).unwrap_or_default();
+        let reach = self.receiving.reach(log);
+        if progress == Progress::default() && reach.is_none() {
+            return None;
+        }
+        progress.reach = reach.unwrap_or_default();
+        Some(progress)
+    }
+
+    /// The same of all logs.
+    pub(crate) fn all_progress(&self) -> impl Iterator<Item = (LogId, Progress)> {
+        let logs: BTreeSet<_> = self.sending.logs().chain(self.receiving.logs()).collect();
+        logs.into_iter()
+            .filter_map(|log| Some((log, self.progress(&log)?)))
     }
 
     pub(crate) fn receive(

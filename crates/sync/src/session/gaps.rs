@@ -102,6 +102,24 @@ impl Gaps {
         self.open.is_empty() && !self.is_asking() && self.sent == self.confirmed
     }
 
+    /// The positions that are still to be read and decided.
+    pub(super) fn owed(&self) -> &PositionSet {
+        &self.open
+    }
+
+    /// What the peer says that it does not take.
+    pub(super) fn declined(&self) -> PositionSet {
+        match &self.sets {
+            Sets::Known(held) => held.declined().clone(),
+            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => PositionSet::new(),
+        }
+    }
+
+    /// What was decided not to be shown, or not in full.
+    pub(super) fn kept(&self) -> &KeptBack {
+        &self.kept
+    }
+
     /// The positions to be read next.
     pub(super) fn next(&self) -> Vec<u64> {
         let positions = self.open.runs().flatten();

@@ -121,6 +121,15 @@ impl Receiving {
         incoming.is_some_and(|incoming| !matches!(incoming.stage, Stage::Unwanted))
     }
 
+    pub(super) fn logs(&self) -> impl Iterator<Item = LogId> {
+        self.logs.keys().copied()
+    }
+
+    /// How many positions of a log the peer holds, or has announced, as far as it said.
+    pub(super) fn reach(&self, log: &LogId) -> Option<u64> {
+        self.logs.get(log).map(|incoming| incoming.reach)
+    }
+
     /// Moves a log to another stage.
     fn move_to(&mut self, log: &LogId, stage: Stage) {
         let bytes = |stage: &Stage| match stage {

@@ -5,6 +5,7 @@ use causality_fact::Chunk;
 use causality_fact::Encoder;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::Subtree;
 use causality_fact::TreeHash;
 use causality_fact::encode_reveal;
@@ -44,6 +45,8 @@ use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Signed;
+use crate::progress::Progress;
+use crate::progress::note_refused;
 
 /// What goes to the peer.
 #[derive(Debug)]
@@ -83,6 +86,8 @@ pub(super) struct Outgoing {
     is_due: bool,
     /// What the peer holds below `sent` and may lack.
     pub(super) gaps: Gaps,
+    /// What it did not take.
+    refused: PositionSet,
 }
 
 impl Outgoing {
@@ -156,6 +161,24 @@ impl Sending {
     pub(super) fn is_known(&self, log: &LogId) -> bool {
         let outgoing = self.logs.get(log);
         outgoing.is_some_and(|outgoing| outgoing.is_offered || outgoing.is_wanted)
+    }
+
+    pub(super) fn logs(&self) -> impl Iterator<Item = LogId> {
+        self.logs.keys().copied()
+    }
+
+    /// How far the peer has a log.
+    pub(super) fn progress(&self, log: &LogId) -> Option<Progress> {
+        let outgoing = self.logs.get(log)?;
+        Some(Progress {
+            is_wanted: outgoing.is_wanted,
+            sent: outgoing.sent,
+            confirmed: outgoing.confirmed,
+            owed: outgoing.gaps.owed().clone(),
+            kept: outgoing.gaps.kept().clone(),
+            refused: outgoing.refused.union(&outgoing.gaps.declined()),
+            reach: 0,
+        })
     }
 
     /// Whether another chunk may be read: each of those under way may take a whole one of the credit.
@@ -383,6 +406,7 @@ impl Session {
                     && let Shown::Row(bytes, _) = shown
                 {
                     rows.push((entry.position, &bytes[..]));
+                    outgoing.refused.remove(entry.position..entry.position + 1);
                 }
             }
             let done = positions.iter().filter(|position| **position < until);
@@ -487,6 +511,12 @@ impl Session {
             outgoing.gaps.ask();
         }
         outgoing.sent = outgoing.sent.max(receipt.size);
+        for refusal in receipt.refused.iter() {
+            let is_part = refusal.to <= outgoing.sent && refusal.from < refusal.to;
+            if is_part {
+                note_refused(&mut outgoing.refused, refusal.from..refusal.to);
+            }
+        }
         let is_current = outgoing.number == Some(receipt.log);
         if is_current {
             outgoing.gaps.confirmed(receipt.reveals, receipt.held)?;

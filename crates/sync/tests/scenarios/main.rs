@@ -12,6 +12,7 @@ mod lanes;
 mod limits;
 mod live;
 mod lost;
+mod progress;
 mod restore;
 mod schedules;
 mod world;
