@@ -366,7 +366,7 @@ impl Session {
         let Some(state) = engine.logs.get(&log) else {
             return;
         };
-        let size = outgoing.sent().min(state.durable.size());
+        let (changes, size) = (state.changes, outgoing.sent().min(state.durable.size()));
         if !outgoing.gaps.is_kept_told {
             outgoing.gaps.is_kept_told = true;
             let kept = &outgoing.gaps.kept;
@@ -386,7 +386,7 @@ impl Session {
         };
         let settlement = Settlement {
             rules,
-            changes: state.changes,
+            changes,
             size,
             held,
             kept: gaps.kept.clone(),
@@ -405,7 +405,7 @@ impl Session {
 
 /// The message about what is kept back; `None` when it has no room.
 fn holes(
-    engine: &Engine,
+    engine: &mut Engine,
     (peer, log): (DomainId, LogId),
     number: LogNumber,
     size: u64,
