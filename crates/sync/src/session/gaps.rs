@@ -242,10 +242,13 @@ impl Session {
             return;
         };
         let size = own.durable.size().min(state.size);
+        // A peer that was ahead may have had, or declined, what this domain got to know since: that is in its digests, but
+        // not said.
         let is_settled = |settlement: &&Settlement| {
             settlement.rules.hold(policy, now_ms)
                 && settlement.changes == own.changes
                 && settlement.held == held
+                && own.holes.rows(settlement.size..size).is_empty()
         };
         let settlement = engine.settlements.get(&(self.peer, log));
         if let Some(settlement) = settlement.filter(is_settled) {
@@ -253,8 +256,6 @@ impl Session {
                 gaps.kept = settlement.kept.clone();
             }
             gaps.rules = Some(settlement.rules);
-            let later = own.holes.rows(settlement.size..size);
-            gaps.open = gaps.open.union(&later);
         } else if own.holes.rows(0..size).is_empty() {
             gaps.rules = Some(rules);
         } else {
