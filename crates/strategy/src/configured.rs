@@ -6,6 +6,7 @@ use crate::model::SyncStrategy;
 use crate::strategies::BidirectionalSyncStrategy;
 use crate::strategies::EventDrivenSyncStrategy;
 use crate::strategies::EventTrigger;
+use crate::strategies::Manner;
 use crate::strategies::PullSyncStrategy;
 use crate::strategies::PushSyncStrategy;
 
@@ -29,7 +30,7 @@ pub(crate) enum Configured {
 impl ConfiguredStrategy {
     /// What it is called.
     pub fn name(&self) -> &str {
-        self.strategy().id()
+        &self.manner().id
     }
 
     /// The line of the file in which it begins.
@@ -57,6 +58,16 @@ impl ConfiguredStrategy {
         match &self.strategy {
             Configured::EventDriven(strategy) => &strategy.triggers,
             _ => &[],
+        }
+    }
+
+    /// What it moves and how it goes about failures.
+    pub fn manner(&self) -> &Manner {
+        match &self.strategy {
+            Configured::Bidirectional(strategy) => &strategy.manner,
+            Configured::EventDriven(strategy) => &strategy.manner,
+            Configured::Pull(strategy) => &strategy.manner,
+            Configured::Push(strategy) => &strategy.manner,
         }
     }
 

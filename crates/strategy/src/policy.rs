@@ -59,6 +59,8 @@ pub const RULES_MAX: usize = 1024;
 pub const LIST_MAX: usize = 1024;
 /// The longest name of a rule or strategy, and the longest id of a trigger, in bytes.
 pub const RULE_NAME_BYTES_MAX: usize = 64;
+/// The longest meaning of a type of resources, in bytes.
+pub const MEANING_BYTES_MAX: usize = 512;
 
 /// Which way facts go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

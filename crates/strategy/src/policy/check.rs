@@ -1,5 +1,9 @@
 //! Rules and strategies that decide nothing: a policy file that is correct and still not what was meant.
 
+use causality_fact::FactFilter;
+use causality_fact::FilterNode;
+use causality_fact::Pattern;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::configured::ConfiguredStrategy;
@@ -11,6 +15,9 @@ use crate::policy::PolicyFile;
 use crate::policy::Rule;
 use crate::policy::SyncPolicies;
 use crate::policy::SyncPolicy;
+use crate::policy::error;
+use crate::policy::error::suggest;
+use crate::resources::resource_type;
 
 /// What a domain knows, to compare the rules with.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +65,13 @@ pub enum Pointless {
     UnknownCompartment,
     /// No peer that is known is meant.
     UnknownPeer,
+    /// A type of resources that the file does not declare, though it declares others.
+    UnknownResourceType {
+        /// The type, or a pattern that no declared one matches.
+        named: String,
+        /// The declared type that is nearest, if one is near.
+        meant: Option<String>,
+    },
 }
 
 impl fmt::Display for Pointless {
@@ -75,6 +89,13 @@ impl fmt::Display for Pointless {
             Self::Refused(rule) => write!(f, "never applies: {rule:?} refuses all that it grants"),
             Self::UnknownCompartment => f.write_str("never applies: no known compartment is meant"),
             Self::UnknownPeer => f.write_str("never applies: no known peer is meant"),
+            Self::UnknownResourceType { named, meant } => {
+                let meant = error::meant(meant.as_deref());
+                write!(
+                    f,
+                    "names {named:?}, which is not among [resource_types]{meant}"
+                )
+            }
         }
     }
 }
@@ -102,8 +123,60 @@ pub(super) fn file(file: &PolicyFile, known: &Known<'_>) -> Vec<Finding> {
             why,
         }));
     }
+    findings.extend(unknown_resource_types(file));
     findings.sort_by_key(|finding| finding.line);
     findings
+}
+
+/// Types of resources that rules and strategies name and the file does not declare.
+fn unknown_resource_types(file: &PolicyFile) -> Vec<Finding> {
+    let policies = &file.policies;
+    let sync = policies.outward.iter().chain(&policies.inward);
+    let rules = sync.map(|policy| &policy.rule);
+    let rules = rules.chain(policies.security.iter().map(|policy| &policy.rule));
+    let of_rules = rules.map(|rule| {
+        let types = rule.conditions.resource_types.iter().flatten().cloned();
+        let types = types.chain(named_in(rule.conditions.filter.as_ref()));
+        (&rule.name, rule.line, types.collect::<BTreeSet<_>>())
+    });
+    let of_strategies = file.strategies.iter().map(|strategy| {
+        let manner = strategy.manner();
+        let filters = strategy.triggers().iter().map(|trigger| &trigger.on);
+        let types = strategy.key.resource.as_ref().and_then(resource_type);
+        let types = types
+            .into_iter()
+            .chain(named_in(filters.chain(&manner.scope)));
+        (&manner.id, strategy.line, types.collect())
+    });
+    let all = of_rules.chain(of_strategies);
+    let findings = all.flat_map(|(name, line, types)| {
+        let unknown = types
+            .into_iter()
+            .filter(|named| file.resource_types.lacks(named));
+        unknown.map(move |named| {
+            let known = file.resource_types.types().map(|(name, _)| name);
+            Finding {
+                rule: name.clone(),
+                line,
+                why: Pointless::UnknownResourceType {
+                    meant: suggest(named.as_str(), known),
+                    named: named.as_str().to_owned(),
+                },
+            }
+        })
+    });
+    findings.collect()
+}
+
+/// The types of resources that filters name.
+fn named_in<'a>(
+    filters: impl IntoIterator<Item = &'a FactFilter>,
+) -> impl Iterator<Item = Pattern> {
+    let nodes = filters.into_iter().flat_map(FactFilter::nodes);
+    nodes.filter_map(|node| match node {
+        FilterNode::Resource(pattern) => resource_type(pattern),
+        _ => None,
+    })
 }
 
 /// The strategy that is chosen wherever another one could be, among those that were declared before it. One that is declared

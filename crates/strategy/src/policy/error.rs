@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::expression::ExpressionError;
 use crate::policy::LIST_MAX;
+use crate::policy::MEANING_BYTES_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::RULE_NAME_BYTES_MAX;
 use crate::policy::RULES_MAX;
@@ -26,7 +27,7 @@ pub struct InvalidPolicy {
     pub suggestion: Option<String>,
 }
 
-fn meant(suggestion: Option<&str>) -> String {
+pub(super) fn meant(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
 }
 
@@ -75,6 +76,9 @@ pub enum PolicyError {
         /// Where it belongs.
         hint: &'static str,
     },
+    /// A meaning that is none.
+    #[error("a meaning has 1 to {MEANING_BYTES_MAX} bytes without control characters")]
+    Meaning,
     /// A key that must be there.
     #[error("each [[{section}]] needs `{key}`")]
     Missing {
@@ -88,6 +92,9 @@ pub enum PolicyError {
         "a security policy says `refuse`, `withhold` or `protection`, and this one says none of them"
     )]
     NoEffect,
+    /// Bytes that are no text.
+    #[error("this is not UTF-8")]
+    NotUtf8,
     /// A number or duration that is too small or too large.
     #[error("`{key}` is {allowed}, not {value}")]
     OutOfRange {
@@ -101,6 +108,9 @@ pub enum PolicyError {
     /// A pattern that is too long.
     #[error("a pattern of {0} bytes, the limit is {PATTERN_BYTES_MAX}")]
     PatternTooLong(usize),
+    /// A type of resources that cannot be one.
+    #[error("{0}")]
+    ResourceType(NameError),
     /// A name that nothing can have.
     #[error("a name has 1 to {RULE_NAME_BYTES_MAX} bytes without control characters")]
     RuleName,
@@ -145,15 +155,23 @@ pub enum PolicyError {
     ZeroVolume,
 }
 
-/// The word that was probably meant: the nearest to one with a slip of the finger or two, if there is one.
+/// The word that was probably meant: the nearest to one with a slip of the finger or two. Where the lengths differ by more, nothing is compared:
+/// that takes time in proportion to their product.
 pub fn suggest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let slips = (word.chars().count() / 2).clamp(1, 3);
-    let near = words
-        .into_iter()
-        .map(|other| (distance(word, other), other));
+    let length = word.chars().count();
+    if length > SUGGESTION_CHARACTERS_MAX {
+        return None;
+    }
+    let slips = (length / 2).clamp(1, 3);
+    let words = words.into_iter();
+    let words = words.filter(|other| other.chars().count().abs_diff(length) <= slips);
+    let near = words.map(|other| (distance(word, other), other));
     let nearest = near.filter(|(distance, _)| *distance <= slips).min();
     nearest.map(|(_, other)| other.to_owned())
 }
+
+/// Nothing is suggested for a longer word.
+const SUGGESTION_CHARACTERS_MAX: usize = 128;
 
 /// How many characters have to be inserted, left out or replaced (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
@@ -203,6 +221,11 @@ mod tests {
         assert_eq!(suggest("label", words), Some("labels".into()));
         assert_eq!(suggest("facttypes", words), Some("fact_types".into()));
         assert_eq!(suggest("colour", words), None);
+        let long = |length| "a".repeat(length);
+        let words = [long(128), long(129)];
+        let words = || words.iter().map(String::as_str);
+        assert_eq!(suggest(&long(127), words()), Some(long(128)));
+        assert_eq!(suggest(&long(129), words()), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use causality_fact::FactTypePattern;
 use causality_fact::Onward;
 use causality_fact::PATTERN_BYTES_MAX;
 use causality_fact::Pattern;
+use causality_fact::Resource;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::expression::fact_type_pattern;
 use crate::expression::parse_filter;
 use crate::model::FactSynchronizationModel;
 use crate::policy::LIST_MAX;
+use crate::policy::MEANING_BYTES_MAX;
 use crate::policy::POLICY_BYTES_MAX;
 use crate::policy::Protection;
 use crate::policy::RULE_NAME_BYTES_MAX;
@@ -40,6 +42,7 @@ use crate::policy::error::place;
 use crate::policy::error::suggest;
 use crate::policy::moment;
 use crate::policy::volume::Volume;
+use crate::resources::ResourceRegistry;
 
 mod duration;
 mod raw;
@@ -66,9 +69,33 @@ pub struct PolicyFile {
     pub policies: SyncPolicies,
     /// When and how, in the order of the file.
     pub strategies: Vec<ConfiguredStrategy>,
+    /// Types of resources that are known.
+    pub resource_types: ResourceRegistry,
 }
 
 impl PolicyFile {
+    /// Reads the bytes of a policy file.
+    ///
+    /// # Errors
+    ///
+    /// When they are not UTF-8, and as [`parse`](Self::parse).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidPolicy> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Self::parse(text),
+            Err(error) => {
+                let (text, _) = bytes.split_at(error.valid_up_to());
+                let text = String::from_utf8_lossy(text);
+                let (line, column) = place(&text, text.len());
+                Err(InvalidPolicy {
+                    line,
+                    column,
+                    error: PolicyError::NotUtf8,
+                    suggestion: None,
+                })
+            }
+        }
+    }
+
     /// Reads a policy file.
     ///
     /// # Errors
@@ -90,6 +117,7 @@ impl PolicyFile {
             return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
         }
         reader.groups = file.groups;
+        let resource_types = reader.resource_types(&file.resource_types)?;
         let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
             let grants = rules
                 .into_iter()
@@ -109,6 +137,7 @@ impl PolicyFile {
         Ok(Self {
             policies,
             strategies: strategies.collect::<Result<_, _>>()?,
+            resource_types,
         })
     }
 
@@ -135,6 +164,25 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn resource_types(
+        &self,
+        raw: &BTreeMap<Text, Text>,
+    ) -> Result<ResourceRegistry, InvalidPolicy> {
+        if raw.len() > LIST_MAX {
+            return Err(self.wrong(0, PolicyError::ListTooLong(raw.len())));
+        }
+        let types = raw.iter().map(|(name, meaning)| {
+            let resource = Resource::new(name.get_ref(), "any");
+            resource
+                .map_err(|error| self.wrong(name.span().start, PolicyError::ResourceType(error)))?;
+            if !is_printable(meaning.get_ref(), MEANING_BYTES_MAX) {
+                return Err(self.wrong(meaning.span().start, PolicyError::Meaning));
+            }
+            Ok((name.get_ref().clone(), meaning.get_ref().clone()))
+        });
+        Ok(ResourceRegistry::new(types.collect::<Result<Vec<_>, _>>()?))
+    }
+
     fn sync_policy(
         &mut self,
         section: &'static str,
@@ -235,8 +283,7 @@ impl Reader<'_> {
     /// A name, of whatever it is one.
     fn printable(&self, text: &Text) -> Result<String, InvalidPolicy> {
         let name = text.get_ref();
-        let is_long = name.len() > RULE_NAME_BYTES_MAX;
-        if name.is_empty() || is_long || name.chars().any(char::is_control) {
+        if !is_printable(name, RULE_NAME_BYTES_MAX) {
             return Err(self.wrong(text.span().start, PolicyError::RuleName));
         }
         Ok(name.clone())
@@ -438,6 +485,10 @@ impl Reader<'_> {
             _ => self.wrong(at, PolicyError::Toml(message.trim().replace('\n', ", "))),
         }
     }
+}
+
+fn is_printable(text: &str, bytes_max: usize) -> bool {
+    !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
 }
 
 const FACT_TYPES: [&str; 9] = [

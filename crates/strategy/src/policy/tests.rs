@@ -18,6 +18,7 @@ use causality_fact::WholeContent;
 mod check;
 mod explain;
 mod laws;
+mod resources;
 mod terms;
 mod volume;
 

@@ -14,6 +14,8 @@ pub(super) struct RawFile {
     #[serde(default)]
     pub(super) groups: BTreeMap<String, List>,
     #[serde(default)]
+    pub(super) resource_types: BTreeMap<Text, Text>,
+    #[serde(default)]
     pub(super) out: Vec<Spanned<RawRule>>,
     #[serde(default, rename = "in")]
     pub(super) inward: Vec<Spanned<RawRule>>,

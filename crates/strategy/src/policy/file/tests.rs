@@ -65,6 +65,15 @@ fn what_is_not_toml_or_of_another_type_is_refused_at_its_place() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_refused_where_they_begin() {
+    let invalid = PolicyFile::from_bytes("[groups]\n# \u{f6}\u{f6}\u{ff}".as_bytes());
+    assert_eq!(invalid, Ok(PolicyFile::default()));
+    let invalid = PolicyFile::from_bytes(b"[groups]\n# \xc3\xb6\xff").unwrap_err();
+    let place = (invalid.line, invalid.column);
+    assert_eq!((place, invalid.error), ((2, 4), PolicyError::NotUtf8));
+}
+
+#[test]
 fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
     let text = with("onward = [\"audiance\"]");
     let (key, word) = ("onward", "audiance".to_owned());
@@ -218,6 +227,31 @@ fn policy_files_have_limits() {
     assert!(parse(&pattern(PATTERN_BYTES_MAX)).is_ok());
     let long = PolicyError::PatternTooLong(PATTERN_BYTES_MAX + 1);
     assert_eq!(error(&pattern(PATTERN_BYTES_MAX + 1)).2, long);
+}
+
+#[test]
+fn types_of_resources_have_names_and_meanings() {
+    let of = |entry: &str| format!("[resource_types]\n{entry}\n");
+    let longest = "m".repeat(MEANING_BYTES_MAX);
+    assert!(parse(&of(&format!("event = \"{longest}\""))).is_ok());
+    for meaning in [longest + "m", String::new(), "a\tb".into()] {
+        let text = of(&format!("event = {meaning:?}"));
+        assert_eq!(error(&text), (2, 9, PolicyError::Meaning));
+    }
+    let (line, column, wrong) = error(&of("event = \"e\"\n  \"event/x\" = \"e\""));
+    assert_eq!((line, column), (3, 3));
+    let what = "resource type";
+    let character = '/';
+    let slash = NameError::Character { what, character };
+    assert_eq!(wrong, PolicyError::ResourceType(slash));
+    let types = |count| {
+        of(&(0..count)
+            .map(|n| format!("t{n} = \"t\"\n"))
+            .collect::<String>())
+    };
+    assert!(parse(&types(LIST_MAX)).is_ok());
+    let many = LIST_MAX + 1;
+    assert_eq!(error(&types(many)).2, PolicyError::ListTooLong(many));
 }
 
 #[test]
