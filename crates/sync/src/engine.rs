@@ -545,7 +545,7 @@ impl Engine {
     }
 
     /// Whether a peer may have a log.
-    pub(crate) fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
+    pub fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
         let Some(name) = self.compartments.name(log.compartment) else {
             return false;
         };
@@ -576,7 +576,7 @@ impl Engine {
     }
 
     /// The positions of a log that are not taken from a peer, by the rules of now.
-    pub(crate) fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+    pub fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
         let declined = self.declined.get(&(peer, *log))?;
         let policies = self.policies.get(&peer)?;
         let hold = declined.rules.hold(&policies.inward, self.now_ms);
