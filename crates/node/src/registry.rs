@@ -404,7 +404,12 @@ impl FactRegistry {
         .await
     }
 
-    async fn inspect<T: Send + 'static>(
+    pub(crate) fn store(&self) -> &dyn FactStore {
+        &*self.store
+    }
+
+    /// Looks at the engine between two of its steps.
+    pub(crate) async fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, NodeError> {
