@@ -12,6 +12,7 @@ use causality_store::StoredEntry;
 use causality_strategy::Decision;
 use causality_strategy::Flow;
 use causality_strategy::PeerPolicy;
+use causality_strategy::Refusal;
 use causality_strategy::Share;
 use causality_strategy::Subject;
 use std::borrow::Cow;
@@ -116,13 +117,14 @@ impl Engine {
         Ok(Shown::Row(bytes, extent))
     }
 
-    /// Whether a row is taken from a peer; if not, until when that holds.
+    /// Whether a row is taken from a peer; if not, until when that holds. It is not said, `None`, where what the peer shows
+    /// of the fact does not tell: it is welcome with more of it.
     pub(crate) fn takes_row(
         &mut self,
         (peer, policy): (DomainId, &PeerPolicy),
         (log, name): (&LogId, &str),
         row: &Row,
-    ) -> Result<(), u64> {
+    ) -> Result<(), Option<u64>> {
         let subject = Subject {
             origin: log.origin,
             compartment: name,
@@ -131,9 +133,14 @@ impl Engine {
         match policy.should_synchronize_fact(&subject, self.now_ms) {
             Decision::Share(share) => {
                 let meters = self.meters.entry((peer, Flow::In)).or_default();
-                meters.count(&share, self.now_ms, row.bytes().len() as u64)
+                let counted = meters.count(&share, self.now_ms, row.bytes().len() as u64);
+                counted.map_err(Some)
             }
-            Decision::Refuse { .. } => Err(u64::MAX),
+            Decision::Refuse {
+                reason: Refusal::Undetermined,
+                ..
+            } => Err(None),
+            Decision::Refuse { .. } => Err(Some(u64::MAX)),
         }
     }
 

@@ -402,14 +402,14 @@ impl Session {
                 return Ok(());
             }
         };
-        self.note_not_taken(engine, log, &taken.declined);
+        self.note_not_taken(engine, log, &taken.not_taken);
         if let Some(outgoing) = self.sending.logs.get_mut(&log) {
             for (position, row) in &rows {
                 let extent = row.mask().map_or(Extent::Full, Extent::Partial);
                 outgoing.gaps.peer_showed(*position, extent);
             }
         }
-        let is_taken = |(position, _): &(u64, Row)| taken.declined.binary_search(position).is_err();
+        let is_taken = |(position, _): &(u64, Row)| taken.not_taken.binary_search(position).is_err();
         let upgrade = Upgrade {
             session: self.id,
             peer: self.peer,
@@ -499,7 +499,7 @@ impl Session {
     /// What a chunk brought is durable.
     pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested, cost: u64) {
         self.receiving.facts += ingested.facts;
-        self.note_not_taken(engine, ingested.log, &ingested.declined);
+        self.note_not_taken(engine, ingested.log, &ingested.not_taken);
         self.pay_back(engine, ingested.log, cost, None);
     }
 

@@ -12,6 +12,7 @@ mod lanes;
 mod limits;
 mod live;
 mod lost;
+mod policy_schedules;
 mod progress;
 mod restore;
 mod schedules;
