@@ -189,6 +189,10 @@ impl Sending {
             && self.loads < LOADS_MAX
     }
 
+    pub(super) fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
     /// Takes credit for a feed message.
     pub(super) fn spend(&mut self, cost: u64) {
         self.credit -= cost as i64;

@@ -43,7 +43,9 @@ const INWARD: [&str; 5] = [
 fn policies(world: &World, peer: usize, ways: Ways) -> SyncPolicies {
     let id = world.id(peer);
     let rule = |section: &str, name: &str| {
-        format!("[[{section}]]\nname = \"{name}\"\npeers = [\"{id}\"]\ncompartments = [\"public\"]\n")
+        format!(
+            "[[{section}]]\nname = \"{name}\"\npeers = [\"{id}\"]\ncompartments = [\"public\"]\n"
+        )
     };
     let outward = OUTWARD[ways.outward].replace("OUT", &rule("out", "out"));
     let outward = outward.replace("SECURITY", &rule("security", "security"));
@@ -130,7 +132,9 @@ impl Random {
     }
 
     fn begin(&mut self, act: Act) {
-        let Self { world, sessions, .. } = self;
+        let Self {
+            world, sessions, ..
+        } = self;
         match act {
             Act::Append(domain, count) => {
                 let drafts = (0..count).map(numbered).collect();
@@ -199,9 +203,7 @@ impl Random {
                         continue;
                     }
                     let held = theirs.get(&(log, position));
-                    let covers = held.is_some_and(|held| {
-                        mask(held).covers(mask(&shown))
-                    });
+                    let covers = held.is_some_and(|held| mask(held).covers(mask(&shown)));
                     assert!(covers, "{from} owes {to} position {position} of {log:?}");
                 }
             }
