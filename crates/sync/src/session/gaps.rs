@@ -168,7 +168,9 @@ impl Gaps {
         match &self.sets {
             Sets::Known(held) if held.covers(position, extent) => {}
             Sets::Known(_) => insert(&mut self.open, position..position + 1),
-            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => self.ask(),
+            Sets::Unknown | Sets::Wanted => self.ask(),
+            // The answer is compared with what is held here when it comes.
+            Sets::Asked(_) => {}
         }
     }
 
@@ -182,7 +184,9 @@ impl Gaps {
     /// The peer holds everything below a size.
     fn peer_has_all(&mut self, size: u64, rules: Rules) {
         self.forget_below(size);
-        self.sets = Sets::Unknown;
+        if !matches!(self.sets, Sets::Asked(_)) {
+            self.sets = Sets::Unknown;
+        }
         self.rules = Some(rules);
     }
 
@@ -241,8 +245,9 @@ impl Session {
             gaps.rules = Some(rules);
         } else {
             gaps.ask();
-            self.ask_for_sets(engine, log);
         }
+        // What the peer told may be all that an earlier question waited for.
+        self.ask_for_sets(engine, log);
     }
 
     /// Asks for the sets of a log, if they are wanted, once all that was sent has been confirmed.
@@ -267,9 +272,8 @@ impl Session {
         request: SetsRequest,
     ) -> Result<(), SyncError> {
         let log = self.names.log(request.log)?;
-        if !self.sets_due.remove(&log) {
-            return Err(SyncError::Violation("a question about sets without reason"));
-        }
+        let due = self.sets_due.get_mut(&log).filter(|due| **due > 0);
+        *due.ok_or(SyncError::Violation("a question about sets without reason"))? -= 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
         let holdings = engine.logs.get(&log).map(|state| {
@@ -291,6 +295,10 @@ impl Session {
         let log = self.names.log(sets.log)?;
         let unasked = || SyncError::Violation("sets that nobody asked for");
         let outgoing = self.sending.logs.get_mut(&log).ok_or_else(unasked)?;
+        if outgoing.number() != Some(sets.log) {
+            // They were on their way when the log was wanted anew.
+            return Ok(());
+        }
         let Sets::Asked(again) = outgoing.gaps.sets else {
             return Err(unasked());
         };

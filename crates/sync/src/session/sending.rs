@@ -42,6 +42,7 @@ use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::holes::Extent;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Signed;
 
@@ -313,6 +314,7 @@ impl Session {
                 self.send_facts(engine, log, chunk, &shown)?;
             }
         }
+        self.ask_for_sets(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
         self.settle_log(engine, log)
@@ -399,6 +401,7 @@ impl Session {
                 engine.send(self.id, feed_of(number), message);
             }
         }
+        self.ask_for_sets(engine, log);
         self.conclude(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
@@ -461,6 +464,11 @@ impl Session {
         let message = message.map_err(|_| SyncError::Failed("the store gave too much"))?;
         let message = SyncMessage::FactSync(message);
         self.sending.spend(cost(&message));
+        let is_full = |shown: &Shown<'_>| matches!(shown, Shown::Row(_, Extent::Full));
+        if !shown.iter().all(is_full) {
+            // Whoever gets less than a whole fact may hold more of it, and wonder whether this domain does not.
+            self.owe_sets(log);
+        }
         engine.send(self.id, feed_of(number), message);
         Ok(())
     }
