@@ -265,8 +265,9 @@ impl Session {
             gaps.rules = Some(rules);
         } else {
             gaps.ask();
-            self.ask_for_sets(engine, log);
         }
+        // What the peer told may be all that an earlier question waited for.
+        self.ask_for_sets(engine, log);
     }
 
     /// Asks for the sets of a log, if they are wanted, once all that was sent has been confirmed.

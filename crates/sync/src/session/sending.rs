@@ -341,6 +341,7 @@ impl Session {
                 self.send_facts(engine, log, chunk, &shown)?;
             }
         }
+        self.ask_for_sets(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
         self.settle_log(engine, log)
@@ -428,6 +429,7 @@ impl Session {
                 engine.send(self.id, feed_of(number), message);
             }
         }
+        self.ask_for_sets(engine, log);
         self.conclude(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
