@@ -1,12 +1,12 @@
 //! Those who work with a node while it runs: one appends, one reads, one watches. What they ask and hear goes into the
 //! history.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causality_fact::{DomainId, FactQuery, LogId, Value};
+use causality_fact::{DomainId, FactQuery, Label, LogId, Onward, Value};
 use causality_judge::Bytes;
 use causality_judge::history::{Acknowledged, Event, Seen};
 use causality_node::{
@@ -17,7 +17,9 @@ use causality_store::Place;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng as _;
 
-use crate::history::{History, PUBLIC, fact_id, log_id, place};
+use crate::book::{Book, Circle};
+use crate::history::{History, fact_id, log_id, place};
+use crate::rules::{LABELS, NUMBER, NUMBERS, below};
 use crate::trace::Trace;
 
 /// The places that a reader has seen something at. A handle: clones are the same reader's.
@@ -44,6 +46,8 @@ impl Memory {
 pub struct Clients {
     pub(crate) trace: Trace,
     pub(crate) history: History,
+    /// What everybody shares.
+    pub(crate) book: Book,
     /// The names of all domains.
     pub(crate) names: Arc<Vec<(DomainId, &'static str)>>,
     /// Nobody appends by himself any more.
@@ -53,8 +57,13 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// Appends facts now and then: few, sometimes many, with little content or more.
-    pub(crate) async fn append_now_and_then(self, name: &str, node: Node, mut random: ChaCha8Rng) {
+    /// Appends facts now and then, in one circle or another: few, sometimes many, with little content or more.
+    pub(crate) async fn append_now_and_then(
+        self,
+        (name, circles): (&str, Vec<Circle>),
+        node: Node,
+        mut random: ChaCha8Rng,
+    ) {
         loop {
             tokio::time::sleep(between(&mut random, 50, 1_500)).await;
             if self.is_quiet.load(Ordering::Relaxed) {
@@ -64,16 +73,22 @@ impl Clients {
                 0 => 1 + random.next_u32() % 60,
                 _ => 1 + random.next_u32() % 4,
             };
-            let drafts = (0..count).filter_map(|_| draft(&mut random)).collect();
+            let has_rules = self.book.has_rules();
+            let drafts = (0..count).filter_map(|_| match has_rules {
+                true => labelled_draft(&mut random),
+                false => draft(&mut random),
+            });
+            let drafts = drafts.collect();
+            let circle = &circles[random.next_u32() as usize % circles.len()];
             // Whether it succeeds is in the history.
-            let _ = self.append(name, &node, drafts).await;
+            let _ = self.append((name, circle), &node, drafts).await;
         }
     }
 
     /// Appends facts and waits for the answer.
     pub async fn append(
         &self,
-        name: &str,
+        (name, circle): (&str, &Circle),
         node: &Node,
         drafts: Vec<Draft>,
     ) -> Result<(), NodeError> {
@@ -83,11 +98,12 @@ impl Clients {
         );
         let asked = Event::Appended {
             request,
-            compartment: PUBLIC,
+            compartment: circle.id,
             facts: count,
         };
         self.history.write(name, asked);
-        let appended = match node.registry().register_facts("public", drafts).await {
+        let registry = node.registry();
+        let appended = match registry.register_facts(&circle.name, drafts).await {
             Ok(appended) => appended,
             Err(error) => {
                 self.trace.tell(name, &format!("could not append: {error}"));
@@ -145,19 +161,27 @@ impl Clients {
     }
 
     /// Writes down what a node tells.
-    pub(crate) async fn watch(self, name: &str, mut events: NodeEvents) {
+    pub(crate) async fn watch(self, of: (&str, DomainId), mut events: NodeEvents) {
+        let mut meetings = BTreeMap::new();
         while let Some(event) = events.next().await {
-            self.heard(name, event);
+            self.heard(of, event, &mut meetings);
         }
     }
 
-    fn heard(&self, name: &str, event: NodeEvent) {
+    /// `meetings` has whom the node is about to tell what it holds, and by which rules.
+    fn heard(
+        &self,
+        (name, own): (&str, DomainId),
+        event: NodeEvent,
+        meetings: &mut BTreeMap<DomainId, u64>,
+    ) {
         let peer = |domain| self.name(domain).to_owned();
         match event {
             NodeEvent::SessionBegan { peer: with } => {
                 self.trace
                     .tell(name, &format!("began a session with {}", self.name(with)));
-                let (peer, compartments) = (peer(with), vec![PUBLIC]);
+                meetings.insert(with, self.book.changes());
+                let (peer, compartments) = (peer(with), self.book.shared(own, with));
                 self.history
                     .write(name, Event::Meets { peer, compartments });
             }
@@ -172,11 +196,15 @@ impl Clients {
             }
             NodeEvent::CaughtUp { peer: with, report } => {
                 let (sent, received) = (report.facts_sent, report.facts_received);
+                // What they tell each other may have changed meanwhile.
+                let has_met = meetings.remove(&with) == Some(self.book.changes());
                 let with = self.name(with);
                 let what = format!("caught up with {with}: {sent} facts sent, {received} received");
                 self.trace.tell(name, &what);
-                let peer = with.to_owned();
-                self.history.write(name, Event::Met { peer });
+                if has_met {
+                    let peer = with.to_owned();
+                    self.history.write(name, Event::Met { peer });
+                }
             }
             NodeEvent::Grown { log, size } => {
                 self.trace
@@ -251,6 +279,24 @@ pub(crate) fn draft(random: &mut ChaCha8Rng) -> Option<Draft> {
     if random.next_u32().is_multiple_of(4) {
         let text = "long ".repeat(random.next_u32() as usize % 400);
         draft.content.insert("text".to_owned(), Value::String(text));
+    }
+    Some(draft)
+}
+
+/// The same, for rules to tell apart.
+fn labelled_draft(random: &mut ChaCha8Rng) -> Option<Draft> {
+    let mut draft = draft(random)?;
+    draft.label = Label::new(LABELS[below(random, LABELS.len())]).ok()?;
+    draft.onward = match below(random, 6) {
+        0 => Onward::None,
+        1 => Onward::Any,
+        _ => Onward::Audience,
+    };
+    let number = Value::Int(below(random, NUMBERS) as i64);
+    draft.content.insert(NUMBER.to_owned(), number);
+    if below(random, 2) == 0 {
+        let secret = Value::Int(i64::from(random.next_u32()));
+        draft.content.insert("secret".to_owned(), secret);
     }
     Some(draft)
 }

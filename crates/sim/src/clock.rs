@@ -10,12 +10,17 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{CryptoRng, SeedableRng as _};
 use tokio::time::Instant;
 
+use crate::trace::Trace;
+
 /// When all worlds begin, in milliseconds since 1970.
 pub const EPOCH_MS: u64 = 1_517_420_174_280;
 
 /// A clock on virtual time that can drift, jump and stand still.
 #[derive(Debug)]
-pub struct SimClock(Mutex<Hands>);
+pub struct SimClock {
+    hands: Mutex<Hands>,
+    trace: Trace,
+}
 
 #[derive(Debug)]
 struct Hands {
@@ -37,17 +42,20 @@ impl Rate {
     pub const STOPPED: Self = Self(0);
 }
 
-impl Default for SimClock {
-    fn default() -> Self {
-        Self(Mutex::new(Hands {
+impl SimClock {
+    /// A clock that is right, from the beginning of the world on.
+    pub fn new(trace: &Trace) -> Self {
+        let hands = Hands {
             shown_ms: EPOCH_MS,
             since: Instant::now(),
             rate: Rate::RIGHT,
-        }))
+        };
+        Self {
+            hands: Mutex::new(hands),
+            trace: trace.clone(),
+        }
     }
-}
 
-impl SimClock {
     /// From now on it goes so fast.
     pub fn set_rate(&self, rate: Rate) {
         let mut hands = self.hands();
@@ -61,8 +69,14 @@ impl SimClock {
             .turn(|shown| shown.saturating_add_signed(by_ms));
     }
 
+    /// What it shows, and how fast it goes.
+    pub(crate) fn shows(&self) -> (u64, Rate) {
+        let hands = self.hands();
+        (hands.now_ms(), hands.rate)
+    }
+
     fn hands(&self) -> MutexGuard<'_, Hands> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -81,6 +95,7 @@ impl Hands {
 
 impl Clock for SimClock {
     fn now_ms(&self) -> u64 {
+        self.trace.step();
         self.hands().now_ms()
     }
 }
@@ -124,7 +139,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_clock_drifts_jumps_and_stands_still() {
-        let clock = SimClock::default();
+        let clock = SimClock::new(&Trace::new(|_| {}));
         let after = async |seconds| {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             clock.now_ms() as i64 - EPOCH_MS as i64

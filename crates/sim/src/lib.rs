@@ -20,8 +20,10 @@
 pub mod run;
 pub mod scenario;
 
+mod book;
 mod clients;
 mod machine;
+mod rules;
 mod script;
 mod world;
 
@@ -37,6 +39,7 @@ mod fault;
 mod history;
 mod trace;
 
+pub use book::{Book, Circle};
 pub use clients::{Clients, Memory};
 pub use clock::{EPOCH_MS, Rate, SeededEntropy, SimClock};
 pub use disk::{Disk, DiskBackend, DiskState, SECTOR_BYTES};
@@ -47,7 +50,8 @@ pub use machine::{Backup, Machine, NAMES, Running, store_config};
 pub use meddler::{Meddled, Meddler};
 pub use network::Network;
 pub use power::Power;
+pub use rules::Terms;
 pub use script::{Action, Index, Mode, Script};
 pub use slow::{SlowStore, Slowness};
 pub use trace::{Fingerprint, Trace};
-pub use world::{Plan, Shape, World};
+pub use world::{Plan, Shape, Sharing, World};

@@ -10,11 +10,15 @@ use causality_fact::DomainId;
 use causality_judge::history::Extent;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
-use causality_store::{RedbConfig, RedbStore, StoreError, inline};
+use causality_store::{
+    Batch, FactStore as _, RedbConfig, RedbStore, SideWrite, StoreError, inline,
+};
 use causality_strategy::SyncPolicies;
+use causality_sync::COMPARTMENTS;
 use rand_chacha::rand_core::Rng as _;
 use tokio::task::JoinSet;
 
+use crate::book::Circle;
 use crate::clients::Memory;
 use crate::clock::{SeededEntropy, SimClock};
 use crate::disk::Disk;
@@ -92,7 +96,7 @@ impl Machine {
             disk: Disk::new(seed, trace),
             slowness: Slowness::default(),
             meddler: Meddler::default(),
-            clock: Arc::default(),
+            clock: Arc::new(SimClock::new(trace)),
             memory: Memory::default(),
             running: None,
             backup: None,
@@ -106,16 +110,32 @@ impl Machine {
         self.keys.domain()
     }
 
-    /// As a peer of others: everything public goes both ways.
-    pub fn as_peer(&self) -> PeerConfig {
-        let public = vec!["public".to_owned()];
+    /// As a peer that is given these compartments as a whole, and of which those are taken.
+    pub fn as_peer(&self, send: Vec<String>, receive: Vec<String>) -> PeerConfig {
         PeerConfig {
             domain: self.domain(),
             name: self.name.to_owned(),
             addresses: vec![self.address.to_string()],
-            send: public.clone(),
-            receive: public,
+            send,
+            receive,
         }
+    }
+
+    /// Teaches a store that was never opened the names of circles: whoever is in one has been told.
+    pub async fn join(&self, circles: &[Circle]) -> Result<()> {
+        let named = |circle: &Circle| SideWrite {
+            table: COMPARTMENTS,
+            key: circle.id.0.to_vec(),
+            value: Some(circle.name.clone().into_bytes()),
+        };
+        let batch = Batch {
+            side: circles.iter().map(named).collect(),
+            ..Batch::default()
+        };
+        let store = self.open_store(&Power::default())?;
+        store.commit(batch).await?;
+        store.close().await?;
+        Ok(())
     }
 
     /// Opens the store on the disk.
@@ -133,7 +153,7 @@ impl Machine {
     pub async fn start(
         &mut self,
         network: &Network,
-        peers: Vec<PeerConfig>,
+        (peers, policies): (Vec<PeerConfig>, SyncPolicies),
         trace: &Trace,
     ) -> Result<&mut Running> {
         let power = Power::default();
@@ -170,7 +190,7 @@ impl Machine {
             clock: Arc::clone(&self.clock) as Arc<_>,
             entropy,
             peers,
-            policies: SyncPolicies::default(),
+            policies,
             limits: LIMITS,
         })
         .await?;

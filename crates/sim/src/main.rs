@@ -1,10 +1,10 @@
 //! The program that runs simulated worlds, and tells the stories of those that fail.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -56,12 +56,16 @@ struct Cli {
     /// Print the fingerprint of each world: equal seeds have equal ones.
     #[arg(long)]
     fingerprints: bool,
+    /// With --seeds: run each world in two processes, and compare the fingerprints.
+    #[arg(long, requires = "seeds", conflicts_with_all = ["fingerprints", "keep_going"])]
+    twice: bool,
 }
 
 const AFTER_HELP: &str = "\
 Examples:
   causality-sim --seeds 0..100          a hundred worlds; fails if one does, or if a kind of fault never had an effect
   causality-sim --seed 42 --trace       one of them, line by line
+  causality-sim --seeds 0..50 --twice   whether the same seed makes the same world in another process
   causality-sim --minutes 10 --from 500 as many as fit; the last line says with which seed to go on
   causality-sim --scenario all          the stories
 
@@ -104,6 +108,9 @@ fn perform(cli: &Cli) -> Result<()> {
         out(&format!("seed {seed}: {}", outcome.fingerprint));
         return report(&outcome);
     }
+    if let (true, Some(seeds)) = (cli.twice, &cli.seeds) {
+        return compare(seeds, cli.jobs);
+    }
     let batch = Batch {
         print_fingerprints: cli.fingerprints,
         keeps_going: cli.keep_going,
@@ -140,6 +147,41 @@ fn tell(cli: &Cli, name: &str, print: fn(&str)) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Runs the same worlds in two processes, of which the first has one world at a time: no world may be another because of
+/// what else its process does.
+fn compare(seeds: &Range<u64>, jobs: usize) -> Result<()> {
+    let first = fingerprints(seeds, 1)?;
+    let second = fingerprints(seeds, jobs)?;
+    let mut both = first.iter().zip(&second);
+    if let Some((one, other)) = both.find(|(one, other)| one != other) {
+        bail!("a world ran in two ways: {one}, and {other}");
+    }
+    let count = usize::try_from(seeds.end.saturating_sub(seeds.start))?;
+    ensure!(
+        first.len() == count && second.len() == count,
+        "of {count} worlds {} and {} came to their end",
+        first.len(),
+        second.len()
+    );
+    out(&format!("{count} worlds ran alike in two processes"));
+    Ok(())
+}
+
+/// What a process of its own says of these worlds, in order.
+fn fingerprints(seeds: &Range<u64>, jobs: usize) -> Result<BTreeSet<String>> {
+    let program = std::env::current_exe().context("cannot find the program")?;
+    let words = format!("--seeds {}..{} --jobs {jobs}", seeds.start, seeds.end);
+    let output = Command::new(program)
+        .args(words.split(' '))
+        .args(["--fingerprints", "--keep-going"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run the worlds")?;
+    let said = String::from_utf8(output.stdout).context("no text came out")?;
+    let lines = said.lines().filter(|line| line.starts_with("seed "));
+    Ok(lines.map(str::to_owned).collect())
 }
 
 /// Worlds one after the other, or several at once.
@@ -330,6 +372,16 @@ mod tests {
         assert!(error.to_string().ends_with("write torn"), "{error}");
         sums.worlds -= 1;
         sums.check_faults().unwrap();
+    }
+
+    #[test]
+    fn a_failure_names_the_command_that_shows_it_again() {
+        let mut outcome = run::seed(0, |_| {}).unwrap();
+        report(&outcome).unwrap();
+        outcome.failure = Some("the world spins".to_owned());
+        let told = report(&outcome).unwrap_err().to_string();
+        assert!(told.contains("the world spins"), "{told}");
+        assert!(told.ends_with("cargo xtask sim --seed 0 --trace"), "{told}");
     }
 
     #[test]

@@ -2,16 +2,17 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::fault::FaultKind;
 use crate::script::{Mode, Script};
 use crate::trace::{Fingerprint, Trace};
-use crate::world::{Plan, Shape, World};
+use crate::world::{Plan, Shape, Sharing, World};
 
 /// How many domains a world has.
 pub const DOMAINS: usize = 5;
@@ -46,16 +47,80 @@ pub struct Outcome {
 
 /// Runs the world of a seed. Each line of what happens is given to `print`.
 pub fn seed(seed: u64, print: fn(&str)) -> Result<Outcome> {
-    runtime()?.block_on(world_of(seed, print))
+    let (stage, plan) = (Stage::new(print)?, plan(seed));
+    let (judged, history, agreed_after) = match stage.run(|trace| live(plan, trace)) {
+        Ok((history, agreed_after)) => (judge(&history).err(), history, agreed_after),
+        Err(error) => (Some(error), String::new(), None),
+    };
+    // A task that panics takes nobody with it, so nobody else would notice.
+    let panics = PANICS.take().into_iter().next();
+    let failure = panics.or(judged.map(|error| format!("{error:#}")));
+    Ok(Outcome {
+        seed,
+        mode: plan.mode,
+        failure,
+        story: stage.trace.story(),
+        fingerprint: stage.trace.fingerprint(),
+        faults: stage.trace.faults(),
+        simulated: stage.now(),
+        agreed_after,
+        history,
+    })
 }
 
-/// A runtime for one world: one thread, and time that passes when nobody has anything to do.
-pub fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .context("no runtime")
+/// Where one world runs: on one thread, in time that passes when nobody has anything to do.
+#[derive(Debug)]
+pub struct Stage {
+    runtime: tokio::runtime::Runtime,
+    trace: Trace,
+}
+
+impl Stage {
+    /// For a world that begins now. Each line of what happens in it is given to `print`.
+    pub fn new(print: fn(&str)) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .context("no runtime")?;
+        let inside = runtime.enter();
+        let trace = Trace::new(print);
+        drop(inside);
+        Ok(Self { runtime, trace })
+    }
+
+    /// Runs the world to its end.
+    ///
+    /// # Errors
+    ///
+    /// Those of the world; and when it spins, panics, or has come to what no world may have.
+    pub fn run<T, W>(&self, world: impl FnOnce(Trace) -> W) -> Result<T>
+    where
+        W: Future<Output = Result<T>>,
+    {
+        let watched = async {
+            tokio::select! {
+                biased;
+                spins = self.trace.spins() => Err(anyhow!(spins)),
+                ended = world(self.trace.clone()) => ended,
+            }
+        };
+        let ended = catch_unwind(AssertUnwindSafe(|| self.runtime.block_on(watched)));
+        let ended = ended.unwrap_or_else(|panic| {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or(panic.downcast_ref::<&str>().copied());
+            bail!("{}", said.unwrap_or("the world panicked"))
+        });
+        match self.trace.first_wrong() {
+            Some(wrong) => bail!(wrong),
+            None => ended,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        let _inside = self.runtime.enter();
+        self.trace.now()
+    }
 }
 
 /// What the world of a seed is made of.
@@ -71,47 +136,34 @@ pub fn plan(seed: u64) -> Plan {
         } else {
             Mode::Safety
         },
+        sharing: if random.next_u32().is_multiple_of(2) {
+            Sharing::Circles
+        } else {
+            Sharing::Rules
+        },
         has_clients: true,
     }
 }
 
-async fn world_of(seed: u64, print: fn(&str)) -> Result<Outcome> {
-    let (trace, plan) = (Trace::new(print), plan(seed));
+/// The history of a world, and how long it took to agree once everything worked again.
+async fn live(plan: Plan, trace: Trace) -> Result<(String, Option<Duration>)> {
     let mut agreed_after = None;
-    let lived = live(plan, trace.clone(), &mut agreed_after).await;
-    let (judged, history) = match lived {
-        Ok(history) => (judge(&history).err(), history),
-        Err(error) => (Some(error), String::new()),
-    };
-    // A task that panics takes nobody with it, so nobody else would notice.
-    let panics = PANICS.take().into_iter().next();
-    let failure = panics.or_else(|| trace.first_wrong());
-    let failure = failure.or(judged.map(|error| format!("{error:#}")));
-    Ok(Outcome {
-        seed,
-        mode: plan.mode,
-        failure,
-        story: trace.story(),
-        fingerprint: trace.fingerprint(),
-        faults: trace.faults(),
-        simulated: trace.now(),
-        agreed_after,
-        history,
-    })
-}
-
-async fn live(plan: Plan, trace: Trace, agreed_after: &mut Option<Duration>) -> Result<String> {
     let mut world = World::new(plan, trace).await?;
-    world.follow(Script::random(plan.seed, plan.domains, LENGTH, plan.mode));
+    world.follow(Script::random(&plan, LENGTH));
     world.run(LENGTH).await?;
     if plan.mode == Mode::Liveness {
-        let healed = world.trace().now();
+        let broken = world.trace().now();
         world.heal().await?;
-        world.converge(AGREEMENT_MAX).await?;
-        *agreed_after = Some(world.trace().now() - healed);
+        let healed = world.trace().now();
+        agreed_after = Some(if plan.sharing == Sharing::Rules {
+            healed - broken + world.settle(AGREEMENT_MAX).await?
+        } else {
+            world.converge(AGREEMENT_MAX).await?;
+            world.trace().now() - broken
+        });
     }
     let (history, _) = world.end().await?;
-    Ok(history.text())
+    Ok((history.text(), agreed_after))
 }
 
 /// Asks the judge what it thinks of a history.
@@ -144,3 +196,49 @@ thread_local! {
 
 /// Plans draw from other seeds than the worlds that they are for.
 const PLAN_SEEDS: u64 = 0x91a4_0000_0000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causality_node::Clock as _;
+
+    use crate::clock::SimClock;
+
+    /// How a world ends in which somebody does nothing but look at a clock.
+    fn end_of_spinning(yields: bool) -> String {
+        let stage = Stage::new(|_| {}).unwrap();
+        let world = async |trace: Trace| {
+            let clock = SimClock::new(&trace);
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::spawn(async move {
+                loop {
+                    clock.now_ms();
+                    if yields {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            });
+            tokio::time::sleep(LENGTH).await;
+            Ok(())
+        };
+        stage.run(world).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_world_that_spins_is_stopped() {
+        for yields in [true, false] {
+            let told = end_of_spinning(yields);
+            assert!(told.starts_with("the world spins: "), "{told}");
+            assert!(told.contains(" at 1.500 s"), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_a_world_is_what_is_wrong_with_it() {
+        let stage = Stage::new(|_| {}).unwrap();
+        let number = stage.now().as_secs();
+        let world = async |_| -> Result<()> { panic!("number {number}") };
+        let error = stage.run(world).unwrap_err();
+        assert_eq!(error.to_string(), "number 0");
+    }
+}

@@ -14,10 +14,10 @@ use crate::clients::draft;
 use crate::disk::DiskState;
 use crate::fault::FaultKind;
 use crate::link::Conditions;
-use crate::run::{AGREEMENT_MAX, judge, runtime};
+use crate::run::{AGREEMENT_MAX, Stage, judge};
 use crate::script::{Action, Index, Mode};
 use crate::trace::Trace;
-use crate::world::{Plan, Shape, World};
+use crate::world::{Plan, Shape, Sharing, World};
 
 /// A story.
 #[derive(Clone, Copy, Debug)]
@@ -63,42 +63,42 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "backup-slipped-in",
         about: "a store set back behind the node's back is noticed at first contact, and no log forks",
-        run: |options| block_on(options, backup_slipped_in),
+        run: |options| tell(options, options.seed, backup_slipped_in),
     },
     Scenario {
         name: "stopped-without-a-note",
         about: "a node that was set back and cannot write that down remembers it, and says so once it can",
-        run: |options| block_on(options, stopped_without_a_note),
+        run: |options| tell(options, options.seed, stopped_without_a_note),
     },
     Scenario {
         name: "fork-after-rollback",
         about: "a node that was set back and writes before anybody can tell it forks its lane, and that is noticed",
-        run: |options| block_on(options, fork_after_rollback),
+        run: fork_after_rollback,
     },
     Scenario {
         name: "backup-restored",
         about: "a node restored from an old backup writes to another lane, and gets back what others hold",
-        run: |options| block_on(options, backup_restored),
+        run: |options| tell(options, options.seed, backup_restored),
     },
     Scenario {
         name: "partition-in-catch-up",
         about: "a transfer that a partition interrupts goes on where it was",
-        run: |options| block_on(options, partition_in_catch_up),
+        run: |options| tell(options, options.seed, partition_in_catch_up),
     },
     Scenario {
         name: "frames-repeated",
         about: "frames that come a second time end the session, change nothing, and the next session goes on",
-        run: |options| block_on(options, frames_repeated),
+        run: |options| tell(options, options.seed, frames_repeated),
     },
     Scenario {
         name: "disk-fails",
         about: "while a disk does not answer nothing is acknowledged, and afterwards nothing is missing",
-        run: |options| block_on(options, disk_fails),
+        run: |options| tell(options, options.seed, disk_fails),
     },
     Scenario {
         name: "disk-full",
         about: "a full disk refuses appends, and takes them again once there is room",
-        run: |options| block_on(options, disk_full),
+        run: |options| tell(options, options.seed, disk_full),
     },
     Scenario {
         name: "power-cuts",
@@ -113,31 +113,49 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Two domains that know each other, and nobody who works with them.
-async fn pair(options: &Options, mode: Mode) -> Result<World> {
+async fn pair((seed, trace): Cast, mode: Mode) -> Result<World> {
     let plan = Plan {
-        seed: options.seed,
+        seed,
         domains: 2,
         shape: Shape::Full,
         mode,
+        sharing: Sharing::Public,
         has_clients: false,
     };
-    World::new(plan, Trace::new(options.print)).await
+    World::new(plan, trace).await
 }
 
-fn block_on<F: Future<Output = Result<String>>>(
-    options: &Options,
-    story: impl FnOnce(Options) -> F,
-) -> Result<String> {
-    runtime()?.block_on(story(*options))
-}
-
-async fn backup_slipped_in(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
+/// The pair, with 5 facts of amber that both hold.
+async fn settled(cast: Cast, mode: Mode) -> Result<World> {
+    let mut world = pair(cast, mode).await?;
     append(&mut world, AMBER, 5).await??;
     world.converge(AGREEMENT_MAX).await?;
+    Ok(world)
+}
+
+/// The pair, with 12 facts of amber that both hold, and a backup of amber that has 5 of them.
+async fn ahead_of_a_backup(cast: Cast, mode: Mode) -> Result<World> {
+    let mut world = settled(cast, mode).await?;
     world.perform(Action::Backup(AMBER)).await?;
     append(&mut world, AMBER, 7).await??;
     world.converge(AGREEMENT_MAX).await?;
+    Ok(world)
+}
+
+/// A seed, and the record of what happens.
+type Cast = (u64, Trace);
+
+/// Tells a story with the world of a seed.
+fn tell<T, S: Future<Output = Result<T>>>(
+    options: &Options,
+    seed: u64,
+    story: impl FnOnce(Cast) -> S,
+) -> Result<T> {
+    Stage::new(options.print)?.run(|trace| story((seed, trace)))
+}
+
+async fn backup_slipped_in(cast: Cast) -> Result<String> {
+    let mut world = ahead_of_a_backup(cast, Mode::Liveness).await?;
     let basil = world.machine(BASIL).domain();
 
     world.perform(Action::SlipIn(AMBER)).await?;
@@ -172,13 +190,8 @@ async fn backup_slipped_in(options: Options) -> Result<String> {
     ))
 }
 
-async fn stopped_without_a_note(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
-    append(&mut world, AMBER, 5).await??;
-    world.converge(AGREEMENT_MAX).await?;
-    world.perform(Action::Backup(AMBER)).await?;
-    append(&mut world, AMBER, 7).await??;
-    world.converge(AGREEMENT_MAX).await?;
+async fn stopped_without_a_note(cast: Cast) -> Result<String> {
+    let mut world = ahead_of_a_backup(cast, Mode::Liveness).await?;
 
     world.perform(Action::SlipIn(AMBER)).await?;
     let stops = |world: &World| world.history().text().matches("lane_stopped").count();
@@ -205,22 +218,17 @@ async fn stopped_without_a_note(options: Options) -> Result<String> {
     Ok("3 facts went to another lane, although the disk had not taken the note".to_owned())
 }
 
-async fn fork_after_rollback(options: Options) -> Result<String> {
+fn fork_after_rollback(options: &Options) -> Result<String> {
     // The lane was set back from 12 facts to 5: afterwards it has fewer than the peer knows, as many, or more.
     for (seed, written) in (options.seed..).zip([3, 7, 9]) {
-        let story = fork_with(Options { seed, ..options }, written).await;
+        let story = tell(options, seed, |cast| fork_with(cast, written));
         story.with_context(|| format!("with {written} facts written after the rollback"))?;
     }
     Ok("both sides noticed it, and what was written later is in another lane".to_owned())
 }
 
-async fn fork_with(options: Options, written: usize) -> Result<()> {
-    let mut world = pair(&options, Mode::Safety).await?;
-    append(&mut world, AMBER, 5).await??;
-    world.converge(AGREEMENT_MAX).await?;
-    world.perform(Action::Backup(AMBER)).await?;
-    append(&mut world, AMBER, 7).await??;
-    world.converge(AGREEMENT_MAX).await?;
+async fn fork_with(cast: Cast, written: usize) -> Result<()> {
+    let mut world = ahead_of_a_backup(cast, Mode::Safety).await?;
     cut(&mut world, true).await?;
     world.perform(Action::SlipIn(AMBER)).await?;
     append(&mut world, AMBER, written).await??;
@@ -245,13 +253,8 @@ async fn fork_with(options: Options, written: usize) -> Result<()> {
     conclude(world).await
 }
 
-async fn backup_restored(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
-    append(&mut world, AMBER, 5).await??;
-    world.converge(AGREEMENT_MAX).await?;
-    world.perform(Action::Backup(AMBER)).await?;
-    append(&mut world, AMBER, 7).await??;
-    world.converge(AGREEMENT_MAX).await?;
+async fn backup_restored(cast: Cast) -> Result<String> {
+    let mut world = ahead_of_a_backup(cast, Mode::Liveness).await?;
     cut(&mut world, true).await?;
     world.perform(Action::Restore(AMBER)).await?;
     append(&mut world, AMBER, 3).await??;
@@ -265,8 +268,8 @@ async fn backup_restored(options: Options) -> Result<String> {
     Ok("3 facts went to another lane, and the 7 lost ones came back".to_owned())
 }
 
-async fn partition_in_catch_up(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
+async fn partition_in_catch_up(cast: Cast) -> Result<String> {
+    let mut world = pair(cast, Mode::Liveness).await?;
     cut(&mut world, true).await?;
     let mut events = world.node(BASIL)?.events().context("basil runs")?;
     for _ in 0..4 {
@@ -311,10 +314,8 @@ async fn partition_in_catch_up(options: Options) -> Result<String> {
     ))
 }
 
-async fn frames_repeated(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
-    append(&mut world, AMBER, 5).await??;
-    world.converge(AGREEMENT_MAX).await?;
+async fn frames_repeated(cast: Cast) -> Result<String> {
+    let mut world = settled(cast, Mode::Liveness).await?;
     let mut events = world.node(BASIL)?.events().context("basil runs")?;
     world.perform(Action::RepeatFrames(AMBER)).await?;
     append(&mut world, AMBER, 5).await??;
@@ -335,10 +336,8 @@ async fn frames_repeated(options: Options) -> Result<String> {
     Ok("the session ended at the second copy, and the next one went on".to_owned())
 }
 
-async fn disk_fails(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
-    append(&mut world, AMBER, 5).await??;
-    world.converge(AGREEMENT_MAX).await?;
+async fn disk_fails(cast: Cast) -> Result<String> {
+    let mut world = settled(cast, Mode::Liveness).await?;
     let mut refused = 0;
     for round in 0..5 {
         world
@@ -364,8 +363,8 @@ async fn disk_fails(options: Options) -> Result<String> {
     ))
 }
 
-async fn disk_full(options: Options) -> Result<String> {
-    let mut world = pair(&options, Mode::Liveness).await?;
+async fn disk_full(cast: Cast) -> Result<String> {
+    let mut world = pair(cast, Mode::Liveness).await?;
     append(&mut world, AMBER, 5).await??;
     world.perform(Action::Disk(AMBER, DiskState::Full)).await?;
     let mut taken = 0;
@@ -404,10 +403,8 @@ fn power_cuts(options: &Options) -> Result<String> {
     let mut seed = options.seed;
     while cuts.values().sum::<u32>() < options.power_cuts {
         let left = options.power_cuts - cuts.values().sum::<u32>();
-        let done = runtime()?.block_on(cuts_in_one_world(
-            Options { seed, ..*options },
-            left.min(CUTS_IN_A_WORLD),
-        ));
+        let count = left.min(CUTS_IN_A_WORLD);
+        let done = tell(options, seed, |cast| cuts_in_one_world(cast, count));
         let done = done.with_context(|| format!("in the world of seed {seed}"))?;
         done.into_iter()
             .for_each(|(busy, count)| *cuts.entry(busy).or_default() += count);
@@ -417,9 +414,9 @@ fn power_cuts(options: &Options) -> Result<String> {
     Ok(counts.collect::<Vec<_>>().join(", ").to_lowercase())
 }
 
-async fn cuts_in_one_world(options: Options, count: u32) -> Result<BTreeMap<Busy, u32>> {
-    let mut world = pair(&options, Mode::Liveness).await?;
-    let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+async fn cuts_in_one_world(cast: Cast, count: u32) -> Result<BTreeMap<Busy, u32>> {
+    let mut random = ChaCha8Rng::seed_from_u64(cast.0);
+    let mut world = pair(cast, Mode::Liveness).await?;
     append(&mut world, AMBER, 300).await??;
     world.converge(AGREEMENT_MAX).await?;
     let mut cuts = BTreeMap::new();
@@ -482,7 +479,7 @@ async fn append_one_by_one(world: &mut World, random: &mut ChaCha8Rng) -> Result
 fn lying_fsync(options: &Options) -> Result<String> {
     let mut found = BTreeMap::new();
     for seed in options.seed..options.seed + LIARS {
-        let how = match runtime()?.block_on(lie(Options { seed, ..*options })) {
+        let how = match tell(options, seed, lie) {
             Ok(()) => None,
             Err(error) => Some(format!("{error:#}")),
         };
@@ -500,8 +497,8 @@ fn lying_fsync(options: &Options) -> Result<String> {
     Ok(found.collect::<Vec<_>>().join(", "))
 }
 
-async fn lie(options: Options) -> Result<()> {
-    let mut world = pair(&options, Mode::Safety).await?;
+async fn lie(cast: Cast) -> Result<()> {
+    let mut world = pair(cast, Mode::Safety).await?;
     append(&mut world, AMBER, 5).await??;
     world.machine(AMBER).disk.lie();
     for _ in 0..10 {
@@ -523,11 +520,12 @@ async fn conclude(world: World) -> Result<()> {
 async fn append(world: &mut World, at: Index, count: usize) -> Result<Result<(), NodeError>> {
     let mut random = ChaCha8Rng::seed_from_u64(world.history().text().len() as u64);
     let drafts = (0..count).filter_map(|_| draft(&mut random)).collect();
-    let name = world.machine(at).name;
+    let (name, clients) = (world.machine(at).name, world.clients());
+    let circle = &clients.book.circles_of(at.0)[0];
     let Ok(node) = world.node(at) else {
         return Ok(Err(NodeError::Stopped));
     };
-    Ok(world.clients().append(name, node, drafts).await)
+    Ok(clients.append((name, circle), node, drafts).await)
 }
 
 /// Cuts the two off from each other, or mends that.

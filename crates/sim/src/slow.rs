@@ -51,6 +51,7 @@ impl<S> SlowStore<S> {
     }
 
     async fn wait(&self) {
+        self.trace.step();
         let milliseconds = self.slowness.0.load(Ordering::Relaxed);
         if milliseconds > 0 {
             self.trace.fired(FaultKind::DiskSlow);
@@ -63,7 +64,9 @@ impl<S> SlowStore<S> {
 impl<S: FactStore> FactStore for SlowStore<S> {
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         self.wait().await;
-        self.store.commit(batch).await
+        let committed = self.store.commit(batch).await?;
+        self.trace.committed();
+        Ok(committed)
     }
 }
 

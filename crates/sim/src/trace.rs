@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::fault::FaultKind;
@@ -24,6 +25,10 @@ struct Record {
     story: VecDeque<String>,
     faults: BTreeMap<FaultKind, u64>,
     wrong: Option<String>,
+    /// How much happened since time passed last, and when that was.
+    steps: (u64, Duration),
+    spins: Arc<Notify>,
+    last_commit: Duration,
     print: fn(&str),
 }
 
@@ -31,7 +36,7 @@ struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fingerprint {
-    /// Over kind, time, endpoints and length of each datagram, and each line of the story.
+    /// Over kind, time, endpoints and length of each datagram, and each line of the story and of the history.
     pub hash: u64,
     /// How many lines the story had.
     pub events: u64,
@@ -60,6 +65,9 @@ impl Trace {
             story: VecDeque::new(),
             faults: BTreeMap::new(),
             wrong: None,
+            steps: (0, Duration::ZERO),
+            spins: Arc::default(),
+            last_commit: Duration::ZERO,
             print,
         })))
     }
@@ -91,6 +99,35 @@ impl Trace {
             .get_or_insert_with(|| format!("{who} {what}"));
     }
 
+    /// Notes that somebody did something to the world outside of a node: looked at a clock, asked a store, sent something.
+    ///
+    /// # Panics
+    ///
+    /// When the world spins, and nobody who waits for [`spins`](Self::spins) gets to run.
+    pub(crate) fn step(&self) {
+        let mut record = self.record();
+        let now = record.start.elapsed();
+        if record.steps.1 != now {
+            record.steps = (0, now);
+        }
+        record.steps.0 += 1;
+        if record.steps.0 == STEPS_MAX {
+            record.spins.notify_one();
+        }
+        if record.steps.0 == 2 * STEPS_MAX {
+            let wrong = spins_at(now);
+            record.wrong.get_or_insert_with(|| wrong.clone());
+            panic!("{wrong}");
+        }
+    }
+
+    /// Waits until the world spins: things go on happening while no time passes. What it is then said to be.
+    pub async fn spins(&self) -> String {
+        let spins = Arc::clone(&self.record().spins);
+        spins.notified().await;
+        spins_at(self.now())
+    }
+
     /// The first line that no world may have.
     pub fn first_wrong(&self) -> Option<String> {
         self.record().wrong.clone()
@@ -105,8 +142,25 @@ impl Trace {
         (record.print)(&line(at, who, what));
     }
 
+    /// Notes that something became durable somewhere.
+    pub(crate) fn committed(&self) {
+        let mut record = self.record();
+        record.last_commit = record.start.elapsed();
+    }
+
+    /// When something became durable last.
+    pub(crate) fn last_commit(&self) -> Duration {
+        self.record().last_commit
+    }
+
+    /// Notes what was written into the history.
+    pub(crate) fn history(&self, line: &str) {
+        line.hash(&mut self.record().hasher);
+    }
+
     /// Notes that a datagram was sent: by whom, to whom, how long.
     pub(crate) fn datagram(&self, from: &str, to: &str, length: usize) {
+        self.step();
         let mut record = self.record();
         let at = record.start.elapsed();
         (at, from, to, length).hash(&mut record.hasher);
@@ -119,6 +173,9 @@ impl Trace {
     }
 
     pub(crate) fn fired_times(&self, fault: FaultKind, count: u64) {
+        if count == 0 {
+            return;
+        }
         let mut record = self.record();
         (fault, count).hash(&mut record.hasher);
         *record.faults.entry(fault).or_default() += count;
@@ -149,9 +206,17 @@ impl Trace {
     }
 }
 
+fn spins_at(now: Duration) -> String {
+    let at = now.as_secs_f64();
+    format!("the world spins: {STEPS_MAX} things have happened at {at:.3} s, and no time passes")
+}
+
 fn line(at: Duration, who: &str, what: &str) -> String {
     format!("{:>10.3} s  {who:<8} {what}", at.as_secs_f64())
 }
+
+/// Worlds that do not spin stay a hundred times below this at each moment.
+const STEPS_MAX: u64 = 100_000;
 
 /// How many lines of a story are kept.
 const STORY_LINES_MAX: usize = 40;

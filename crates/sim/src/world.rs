@@ -16,14 +16,16 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::book::{Book, Circle};
 use crate::clients::Clients;
-use crate::clock::Rate;
+use crate::clock::{Rate, SimClock};
 use crate::disk::DiskState;
 use crate::fault::FaultKind;
-use crate::history::{HISTORY_VERSION, History, PUBLIC, extents};
+use crate::history::{HISTORY_VERSION, History, domain_id, extents};
 use crate::machine::{Backup, Machine};
 use crate::network::Network;
 use crate::power::Power;
+use crate::rules::Terms;
 use crate::script::{Action, Index, Mode, Script};
 use crate::trace::Trace;
 
@@ -41,6 +43,18 @@ pub enum Shape {
     Star,
 }
 
+/// Who gives what to whom in a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "the ways that there are")]
+pub enum Sharing {
+    /// Everybody gives everything to everybody he knows.
+    Public,
+    /// So, and some facts are for some domains only, which give them to each other.
+    Circles,
+    /// Likewise, but what of a fact is given and taken rules say, which change.
+    Rules,
+}
+
 /// What a world is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
@@ -53,6 +67,8 @@ pub struct Plan {
     pub shape: Shape,
     /// What may be expected of it.
     pub mode: Mode,
+    /// Who gives what to whom.
+    pub sharing: Sharing,
     /// Whether clients append and read by themselves.
     pub has_clients: bool,
 }
@@ -89,12 +105,17 @@ impl World {
         let machine = |index| Machine::new(index, plan.seed, &trace);
         let machines = (0..plan.domains).map(machine).collect::<Result<Vec<_>>>()?;
         let names = machines.iter().map(|one| (one.domain(), one.name));
+        let book = Book::new(&plan, machines.iter().map(Machine::domain).collect());
+        for (index, machine) in machines.iter().enumerate() {
+            machine.join(&book.circles_of(index)).await?;
+        }
         let (power_lost, lost_power) = mpsc::unbounded_channel();
         let mut world = Self {
             plan,
             network: Network::new(plan.seed, &trace),
             clients: Clients {
                 history: History::new(header, &trace),
+                book,
                 names: Arc::new(names.collect()),
                 is_quiet: Arc::new(AtomicBool::new(!plan.has_clients)),
                 requests: Arc::default(),
@@ -189,7 +210,7 @@ impl World {
             Action::Boot(Index(index)) => self.boot(index).await?,
             Action::ClockRate(Index(index), rate) => {
                 self.tell(index, &format!("its clock runs at {} ppm", rate.0));
-                self.machines[index].clock.set_rate(rate);
+                self.set_clock(index, |clock| clock.set_rate(rate));
                 match rate {
                     Rate::RIGHT => {}
                     Rate::STOPPED => self.fired(FaultKind::ClockStopped),
@@ -198,8 +219,14 @@ impl World {
             }
             Action::ClockJump(Index(index), by_ms) => {
                 self.tell(index, &format!("its clock jumps by {by_ms} ms"));
-                self.machines[index].clock.jump(by_ms);
+                self.set_clock(index, |clock| clock.jump(by_ms));
                 self.fired(FaultKind::ClockJumped);
+            }
+            Action::ChangeRules(Index(from), Index(to), seed) => {
+                self.change_rules(from, to, |terms, circles| {
+                    terms.changed(circles, &mut ChaCha8Rng::seed_from_u64(seed))
+                })
+                .await?;
             }
             Action::CutPower(Index(index), Some(operations)) => {
                 self.machines[index].disk.cut_after(Some(operations));
@@ -268,9 +295,49 @@ impl World {
         Ok(())
     }
 
+    /// Changes the rules of a machine about another. A node that runs is told, and asked whether it has heard.
+    pub(crate) async fn change_rules(
+        &mut self,
+        from: usize,
+        to: usize,
+        change: impl FnOnce(Terms, &[Circle]) -> Terms,
+    ) -> Result<()> {
+        let Clients { book, history, .. } = &self.clients;
+        let before = book.changes();
+        book.change(from, to, change);
+        if book.changes() == before {
+            return Ok(());
+        }
+        self.fired(FaultKind::RulesChanged);
+        let (name, of) = (self.machines[from].name, self.machines[to].name);
+        self.tell(from, &format!("has other rules about {of}"));
+        let told = book.told(from);
+        told.into_iter().for_each(|told| history.write(name, told));
+        let policies = book.policies(from)?;
+        if let Some(running) = &self.machines[from].running {
+            let node = running.node.clone();
+            // It may have lost its power. If it answers, it has taken up what it was told before.
+            if node.set_policies(policies).await.is_ok() && node.status().await.is_ok() {
+                history.write(name, Event::Obeys {});
+            }
+        }
+        Ok(())
+    }
+
+    fn set_clock(&self, index: usize, set: impl FnOnce(&SimClock)) {
+        let machine = &self.machines[index];
+        set(&machine.clock);
+        let (shows, rate) = machine.clock.shows();
+        let clock = Event::Clock {
+            shows,
+            rate: rate.0,
+        };
+        self.clients.history.write(machine.name, clock);
+    }
+
     /// Starts a node, unless it runs or its disk does not let it.
     async fn boot(&mut self, index: usize) -> Result<()> {
-        let peers = self.peers(index);
+        let (peers, policies) = (self.peers(index), self.clients.book.policies(index)?);
         let machine = &mut self.machines[index];
         if machine.running.is_some() {
             return Ok(());
@@ -278,7 +345,10 @@ impl World {
         let (name, disk) = (machine.name, machine.disk.clone());
         let is_first = machine.starts == 0;
         let trace = self.clients.trace.clone();
-        if let Err(error) = machine.start(&self.network, peers, &trace).await {
+        if let Err(error) = machine
+            .start(&self.network, (peers, policies), &trace)
+            .await
+        {
             let excused = disk.state() != DiskState::Good;
             if excused || disk.take_cut() {
                 trace.tell(name, &format!("does not start: {error:#}"));
@@ -291,13 +361,21 @@ impl World {
         trace.tell(name, if is_first { "starts" } else { "starts again" });
         let history = &self.clients.history;
         if is_first {
-            let domain = causality_judge::DomainId(*machine.domain().as_bytes());
+            let domain = domain_id(machine.domain());
             history.write(name, Event::Started { domain });
-            let to = vec![Scope {
+            let all = |circle: Circle| Scope {
                 origin: None,
-                compartment: PUBLIC,
-            }];
-            history.write(name, Event::Entitled { to });
+                compartment: circle.id,
+            };
+            let circles = self.clients.book.circles_of(index).into_iter();
+            let to = circles.map(all).collect();
+            if !self.clients.book.has_rules() {
+                history.write(name, Event::Entitled { to });
+            }
+            let (shows, Rate(rate)) = machine.clock.shows();
+            history.write(name, Event::Clock { shows, rate });
+            let rules = self.clients.book.told(index);
+            rules.into_iter().for_each(|told| history.write(name, told));
         } else {
             history.write(name, Event::Restarted {});
         }
@@ -309,6 +387,7 @@ impl World {
     fn attend(&mut self, index: usize) {
         let machine = &mut self.machines[index];
         let (name, seed) = (machine.name, machine.seed ^ (machine.starts << 48));
+        let domain = machine.domain();
         let Some(running) = &mut machine.running else {
             return;
         };
@@ -317,7 +396,7 @@ impl World {
             let clients = self.clients.clone();
             running
                 .tasks
-                .spawn(async move { clients.watch(name, events).await });
+                .spawn(async move { clients.watch((name, domain), events).await });
         }
         let (power, power_lost) = (running.power.clone(), self.power_lost.clone());
         running.tasks.spawn(async move {
@@ -328,10 +407,12 @@ impl World {
         if self.plan.has_clients {
             let random = |purpose| ChaCha8Rng::seed_from_u64(seed ^ purpose);
             let (clients, of) = (self.clients.clone(), node.clone());
-            let appends = random(APPENDER);
-            running
-                .tasks
-                .spawn(async move { clients.append_now_and_then(name, of, appends).await });
+            let (appends, circles) = (random(APPENDER), clients.book.circles_of(index));
+            running.tasks.spawn(async move {
+                clients
+                    .append_now_and_then((name, circles), of, appends)
+                    .await
+            });
             let (clients, of, memory) =
                 (self.clients.clone(), node.clone(), machine.memory.clone());
             let reads = random(READER);
@@ -441,11 +522,12 @@ impl World {
         self.agenda.clear();
         self.network.heal();
         self.clients.is_quiet.store(true, Ordering::Relaxed);
-        for machine in &self.machines {
+        for index in 0..self.machines.len() {
+            let machine = &self.machines[index];
             machine.disk.set_state(DiskState::Good);
             machine.disk.cut_after(None);
             machine.slowness.set(Duration::ZERO);
-            machine.clock.set_rate(Rate::RIGHT);
+            self.set_clock(index, |clock| clock.set_rate(Rate::RIGHT));
         }
         // Power that has just gone off is noticed before machines are counted as running.
         self.run(Duration::ZERO).await?;
@@ -461,7 +543,28 @@ impl World {
         Ok(())
     }
 
-    /// Waits until all nodes hold the same.
+    /// Waits until nothing more becomes durable; how long it took until the last did.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `most`.
+    pub async fn settle(&mut self, most: Duration) -> Result<Duration> {
+        let start = self.clients.trace.now();
+        loop {
+            let last = self.clients.trace.last_commit().max(start);
+            let quiet = self.clients.trace.now() - last;
+            if quiet >= QUIET {
+                return Ok(last - start);
+            }
+            ensure!(
+                last - start <= most,
+                "after {most:?} there is always something new"
+            );
+            self.run(QUIET - quiet).await?;
+        }
+    }
+
+    /// Waits until all nodes hold the same of what they share.
     ///
     /// # Errors
     ///
@@ -475,7 +578,16 @@ impl World {
                 digests.push(registry.digest(None).await?.logs);
             }
             let took = self.clients.trace.now() - start;
-            if digests.windows(2).all(|pair| pair[0] == pair[1]) {
+            let agree = |circle: &Circle| {
+                let of_it = |index: &usize| {
+                    let logs = digests[*index].iter();
+                    logs.filter(|log| log.compartment.as_bytes() == &circle.id.0)
+                };
+                let members: Vec<_> = circle.members.iter().collect();
+                let mut pairs = members.windows(2);
+                pairs.all(|pair| of_it(pair[0]).eq(of_it(pair[1])))
+            };
+            if self.clients.book.circles().iter().all(agree) {
                 return Ok(());
             }
             if took >= most {
@@ -526,7 +638,11 @@ impl World {
             _ => None,
         };
         let others = self.acquainted.iter().filter_map(other);
-        others.map(|other| self.machines[other].as_peer()).collect()
+        let as_peer = |other| {
+            let (send, receive) = self.clients.book.granted(index, other);
+            self.machines[other].as_peer(send, receive)
+        };
+        others.map(as_peer).collect()
     }
 
     /// Tells a node that runs whom it knows now.
@@ -569,6 +685,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a machine is without power.
 const BOOT_PAUSE: Duration = Duration::from_millis(1_500);
+
+/// When nothing becomes durable for so long nothing more will: whoever has lost a session has another one by then.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether all agree.
 const CONVERGENCE_STEP: Duration = Duration::from_millis(250);

@@ -36,7 +36,8 @@ pub trait FactStore: FactReader {
 /// All calls fail with `Io`, `Full` or `Corrupt` for what only the operator can mend, and `Closed` after the end.
 #[async_trait]
 pub trait FactReader: Debug + Send + Sync {
-    /// The facts of the ids, in their order. Of several rows of one fact the fullest, then the first.
+    /// The facts of the ids, in their order. Of several rows of one fact the fullest, then the first: the whole, or
+    /// the one that discloses most fields.
     async fn get(&self, ids: &[FactId]) -> Result<Vec<Option<StoredRow>>, StoreError>;
 
     /// The entries of a log from the start of the range on, without a gap: up to its end, to the first position that is

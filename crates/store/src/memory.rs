@@ -17,7 +17,7 @@ use crate::answer::{
 use crate::batch::{Batch, Committed, Mark, NewEntry, SideKey};
 use crate::error::StoreError;
 use crate::joint::{FactReader, FactStore};
-use crate::plan::{View, matches, plan, range};
+use crate::plan::{View, is_fuller, matches, plan, range};
 
 /// A store in memory. Durable as long as it lives.
 #[derive(Debug, Default)]
@@ -69,13 +69,14 @@ impl FactReader for MemoryStore {
         let one = |id: &FactId| {
             let mut found: Option<StoredRow> = None;
             for place in state.ids.get(id).into_iter().flatten() {
-                let row = state.row(*place)?;
-                let fuller = |found: &StoredRow| {
-                    row.as_ref()
-                        .is_some_and(|row| row.row.state() > found.row.state())
+                let Some(row) = state.row(*place)? else {
+                    continue;
                 };
-                if found.as_ref().is_none_or(fuller) {
-                    found = row;
+                if found
+                    .as_ref()
+                    .is_none_or(|found| is_fuller(&row.row, &found.row))
+                {
+                    found = Some(row);
                 }
             }
             Ok(found)

@@ -67,6 +67,19 @@ pub(crate) fn matches(query: &FactQuery, log: &LogId, row: &Row) -> bool {
     }
 }
 
+/// Whether a row tells more than another one of the same fact: the whole more than a part, of two parts the one that
+/// discloses more fields.
+pub(crate) fn is_fuller(row: &Row, other: &Row) -> bool {
+    let fields = |row: &Row| {
+        row.fact()
+            .map_or(0, |fact| fact.content().disclosed().count())
+    };
+    match row.state().cmp(&other.state()) {
+        Ordering::Equal => row.state() == RowState::Partial && fields(row) > fields(other),
+        order => order.is_gt(),
+    }
+}
+
 /// The positions of an entry.
 pub(crate) fn range(new: &NewEntry) -> Range<u64> {
     new.position..new.position.saturating_add(new.entry.positions())

@@ -10,6 +10,7 @@ use causality_fact::CompartmentId;
 use causality_fact::ConflictKey;
 use causality_fact::DomainId;
 use causality_fact::FactId;
+use causality_fact::Hlc;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
@@ -21,6 +22,8 @@ use causality_store::Batch;
 use causality_store::Mark;
 use causality_store::SideWrite;
 use causality_store::StoreError;
+use causality_strategy::Flow;
+use causality_strategy::Meters;
 use causality_wire::GoodbyeReason;
 use causality_wire::Held;
 use causality_wire::SyncMessage;
@@ -35,7 +38,6 @@ use crate::append::Append;
 use crate::append::Built;
 use crate::append::lane_write;
 use crate::compartment::Compartments;
-use crate::decide::Meters;
 use crate::effect::Connected;
 use crate::effect::Event;
 use crate::effect::GivenUp;
@@ -97,7 +99,10 @@ pub struct Engine {
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     /// Rows on their way to positions that are known.
     pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
-    pub(crate) meters: Meters,
+    /// What has travelled for the sake of rules with a volume.
+    pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
+    /// The time of the last statement about what is kept back.
+    pub(crate) last_statement: Hlc,
     /// When rules change by themselves, or a volume is free again.
     wakes: BTreeSet<u64>,
     /// The time of the last input.
@@ -173,7 +178,8 @@ impl Engine {
             past: BTreeMap::new(),
             sources: restored.sources,
             upgrades: BTreeMap::new(),
-            meters: Meters::default(),
+            meters: BTreeMap::new(),
+            last_statement: Hlc::default(),
             wakes: BTreeSet::new(),
             now_ms: 0,
             sessions: BTreeMap::new(),
@@ -344,7 +350,11 @@ impl Engine {
     }
 
     fn set_policies(&mut self, peer: DomainId, policies: PeerPolicies) {
-        self.meters.forget(peer);
+        for (flow, policy) in [(Flow::Out, &policies.outward), (Flow::In, &policies.inward)] {
+            if let Some(meters) = self.meters.get_mut(&(peer, flow)) {
+                meters.retain(policy);
+            }
+        }
         let edges =
             [&policies.outward, &policies.inward].map(|policy| policy.next_edge(self.now_ms));
         edges

@@ -16,6 +16,7 @@ use causality_wire::LogNumber;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receives;
 use causality_wire::SyncMessage;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::effect::Direction;
@@ -67,8 +68,8 @@ pub(crate) struct Session {
     forked: BTreeSet<LogId>,
     /// Compartments whose lane was given up because the peer holds more of it, or another one.
     given_up: BTreeSet<CompartmentId>,
-    /// Logs of which the peer may ask for the sets: it was told that they are not held whole.
-    sets_due: BTreeSet<LogId>,
+    /// How often the peer may ask for the sets of a log: once for each time that it heard of what is held here.
+    sets_due: BTreeMap<LogId, u64>,
     /// Rows for known positions that came in this step: the engine takes them up behind it.
     pub(crate) upgrades: Vec<(LogId, Upgrade)>,
     /// Whether both sides have said what they hold: from then on new facts go out by themselves.
@@ -96,7 +97,7 @@ impl Session {
             receiving: Receiving::default(),
             forked: BTreeSet::new(),
             given_up: BTreeSet::new(),
-            sets_due: BTreeSet::new(),
+            sets_due: BTreeMap::new(),
             upgrades: Vec::new(),
             is_live: false,
         }
@@ -180,6 +181,11 @@ impl Session {
             && self.peer_receives != Some(Receives::Nothing)
             && !self.forked.contains(log)
             && engine.may_send(self.peer, log)
+    }
+
+    /// The peer hears of what is held of a log: it may ask for the sets once more.
+    fn owe_sets(&mut self, log: LogId) {
+        *self.sets_due.entry(log).or_default() += 1;
     }
 
     /// Whether a log is taken from the peer.

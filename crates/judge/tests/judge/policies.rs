@@ -168,6 +168,29 @@ fn a_condition_on_a_field_that_a_fact_lacks_grants_nothing_and_restricts() {
 }
 
 #[test]
+fn a_fact_that_cannot_be_read_is_shown_as_a_whole_or_not_at_all() {
+    let shown = |policy: Policy| {
+        let mut world = three(Mode::Safety);
+        tell(&mut world, "a", "b", policy);
+        tell(&mut world, "c", "b", Policy::nothing());
+        // Of version 1, to the audience, labelled red.
+        let row = b"\x02\x06\x01\x01\x03red\x00".to_vec();
+        let request = world.ask("a");
+        let time = (world.now() << 16) | 1;
+        world.write_row("a", request, (time, row.clone()));
+        has(&mut world, "b", vec![Stored::Row(Bytes(row))]);
+        world.broken()
+    };
+    assert_eq!(shown(Policy::whole()), clean());
+    assert_eq!(shown(only(labelled("red"))), clean());
+    assert_eq!(shown(only(labelled("blue"))), LEAKED);
+    assert_eq!(shown(only(at_least(0))), LEAKED);
+    assert_eq!(shown(but(at_least(0), Some(&[]))), clean());
+    assert_eq!(shown(but(labelled("red"), Some(&["x"]))), LEAKED);
+    assert_eq!(shown(but(labelled("blue"), Some(&["x"]))), clean());
+}
+
+#[test]
 fn a_field_that_is_kept_and_held_is_found_and_named() {
     let shown = |fields: &[&str]| {
         let mut world = three(Mode::Safety);

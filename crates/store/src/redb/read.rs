@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use causality_fact::{
-    ConflictKey, DomainId, FactId, FactQuery, LogId, Resource, RowState, Subtree, TreeHash,
-    conflict_key,
+    ConflictKey, DomainId, FactId, FactQuery, LogId, Resource, Subtree, TreeHash, conflict_key,
 };
 use redb::{AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable};
 
@@ -23,7 +22,7 @@ use crate::answer::{
 };
 use crate::batch::{Mark, SideKey, SideTable};
 use crate::error::StoreError;
-use crate::plan::matches;
+use crate::plan::{is_fuller, matches};
 
 impl Engine {
     pub(super) fn get(&self, ids: &[FactId]) -> Result<Vec<Option<StoredRow>>, StoreError> {
@@ -31,14 +30,20 @@ impl Engine {
         let found = self.index_keys(&ranges)?;
         let snapshot = Snapshot::new(self)?;
         let fullest = |(id, keys): (&FactId, &Vec<_>)| {
-            let mut fullest: Option<Found> = None;
+            let mut fullest: Option<StoredRow> = None;
             for place in self.places(keys) {
-                let row = snapshot.row(place)?.filter(|row| row.id == *id);
-                if row.as_ref().map(|row| row.state) > fullest.as_ref().map(|row| row.state) {
-                    fullest = row;
+                let Some(row) = snapshot.row(place)?.filter(|row| row.id == *id) else {
+                    continue;
+                };
+                let row = row.parse()?;
+                if fullest
+                    .as_ref()
+                    .is_none_or(|held| is_fuller(&row.row, &held.row))
+                {
+                    fullest = Some(row);
                 }
             }
-            fullest.map(Found::parse).transpose()
+            Ok(fullest)
         };
         ids.iter().zip(&found).map(fullest).collect()
     }
@@ -446,13 +451,12 @@ impl<'a> Snapshot<'a> {
 struct Found {
     place: Place,
     id: FactId,
-    state: RowState,
     bytes: Vec<u8>,
 }
 
 impl Found {
     fn of(slot: &Slot<'_>, log: LogId) -> Option<Self> {
-        let Body::Row { id, state, row } = slot.body else {
+        let Body::Row { id, row, .. } = slot.body else {
             return None;
         };
         let place = Place {
@@ -462,7 +466,6 @@ impl Found {
         Some(Self {
             place,
             id,
-            state,
             bytes: row.to_vec(),
         })
     }

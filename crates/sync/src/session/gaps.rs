@@ -186,7 +186,9 @@ impl Gaps {
         match &self.sets {
             Sets::Known(held) if held.covers(position, extent) => {}
             Sets::Known(_) => insert(&mut self.open, position..position + 1),
-            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => self.ask(),
+            Sets::Unknown | Sets::Wanted => self.ask(),
+            // The answer is compared with what is held here when it comes.
+            Sets::Asked(_) => {}
         }
     }
 
@@ -200,7 +202,9 @@ impl Gaps {
     /// The peer holds everything below a size.
     fn peer_has_all(&mut self, size: u64, rules: Rules) {
         self.forget_below(size);
-        self.sets = Sets::Unknown;
+        if !matches!(self.sets, Sets::Asked(_)) {
+            self.sets = Sets::Unknown;
+        }
         self.rules = Some(rules);
     }
 
@@ -242,10 +246,13 @@ impl Session {
             return;
         };
         let size = own.durable.size().min(state.size);
+        // A peer that was ahead may have had, or declined, what this domain got to know since: that is in its digests, but
+        // not said.
         let is_settled = |settlement: &&Settlement| {
             settlement.rules.hold(policy, now_ms)
                 && settlement.changes == own.changes
                 && settlement.held == held
+                && own.holes.rows(settlement.size..size).is_empty()
         };
         let settlement = engine.settlements.get(&(self.peer, log));
         if let Some(settlement) = settlement.filter(is_settled) {
@@ -253,8 +260,6 @@ impl Session {
                 gaps.kept = settlement.kept.clone();
             }
             gaps.rules = Some(settlement.rules);
-            let later = own.holes.rows(settlement.size..size);
-            gaps.open = gaps.open.union(&later);
         } else if own.holes.rows(0..size).is_empty() {
             gaps.rules = Some(rules);
         } else {
@@ -285,9 +290,8 @@ impl Session {
         request: SetsRequest,
     ) -> Result<(), SyncError> {
         let log = self.names.log(request.log)?;
-        if !self.sets_due.remove(&log) {
-            return Err(SyncError::Violation("a question about sets without reason"));
-        }
+        let due = self.sets_due.get_mut(&log).filter(|due| **due > 0);
+        *due.ok_or(SyncError::Violation("a question about sets without reason"))? -= 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
         let holdings = engine.logs.get(&log).map(|state| {
@@ -309,6 +313,10 @@ impl Session {
         let log = self.names.log(sets.log)?;
         let unasked = || SyncError::Violation("sets that nobody asked for");
         let outgoing = self.sending.logs.get_mut(&log).ok_or_else(unasked)?;
+        if outgoing.number() != Some(sets.log) {
+            // They were on their way when the log was wanted anew.
+            return Ok(());
+        }
         let Sets::Asked(again) = outgoing.gaps.sets else {
             return Err(unasked());
         };
@@ -366,7 +374,7 @@ impl Session {
         let Some(state) = engine.logs.get(&log) else {
             return;
         };
-        let size = outgoing.sent().min(state.durable.size());
+        let (changes, size) = (state.changes, outgoing.sent().min(state.durable.size()));
         if !outgoing.gaps.is_kept_told {
             outgoing.gaps.is_kept_told = true;
             let kept = &outgoing.gaps.kept;
@@ -386,7 +394,7 @@ impl Session {
         };
         let settlement = Settlement {
             rules,
-            changes: state.changes,
+            changes,
             size,
             held,
             kept: gaps.kept.clone(),
@@ -405,7 +413,7 @@ impl Session {
 
 /// The message about what is kept back; `None` when it has no room.
 fn holes(
-    engine: &Engine,
+    engine: &mut Engine,
     (peer, log): (DomainId, LogId),
     number: LogNumber,
     size: u64,

@@ -567,15 +567,14 @@ impl Session {
             _ if engine.declined(self.peer, &log).is_some() => Held::Incomplete,
             _ => Held::Complete,
         };
-        if held != Held::Complete {
-            self.sets_due.insert(log);
-        }
         let credit = cost + std::mem::take(&mut incoming.unpaid);
+        let reveals = incoming.reveals;
         self.receiving.unpaid = self.receiving.unpaid.saturating_sub(credit);
+        self.owe_sets(log);
         let receipt = Receipt {
             log: number,
             size: from,
-            reveals: incoming.reveals,
+            reveals,
             held,
             refused: BoundedVec::new(refused).unwrap_or_default(),
             credit,

@@ -471,9 +471,7 @@ impl Session {
                 None => self.names.name(engine, *log)?,
             };
             let held = engine.says_held(self.peer, log);
-            if held != Held::Complete {
-                self.sets_due.insert(*log);
-            }
+            self.owe_sets(*log);
             states.push(StateMessage {
                 log: name,
                 size: head.size,

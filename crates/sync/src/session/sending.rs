@@ -43,6 +43,7 @@ use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::holes::Extent;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Signed;
 use crate::progress::Progress;
@@ -485,6 +486,11 @@ impl Session {
         let message = message.map_err(|_| SyncError::Failed("the store gave too much"))?;
         let message = SyncMessage::FactSync(message);
         self.sending.spend(cost(&message));
+        let is_full = |shown: &Shown<'_>| matches!(shown, Shown::Row(_, Extent::Full));
+        if !shown.iter().all(is_full) {
+            // Whoever gets less than a whole fact may hold more of it, and wonder whether this domain does not.
+            self.owe_sets(log);
+        }
         engine.send(self.id, feed_of(number), message);
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Facts that a peer may not see, or not all of: what it holds of them, and what comes when that changes.
 
-use causality_fact::{Content, DomainId, Entry};
+use causality_fact::{Content, Entry};
+use causality_store::FactReader as _;
 use causality_strategy::SyncPolicies;
 use causality_sync::Completeness;
 
 use crate::domain::now;
 use crate::world::{World, draft};
-use causality_store::FactReader as _;
 
 /// What a domain gives by rules, and takes from everybody.
 fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
@@ -16,7 +16,6 @@ fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
     );
     let text = text.replace("PEER", &world.id(peer).to_string());
     let policies = SyncPolicies::parse(&text).unwrap();
-    let peer = world.id(peer);
     world.set_policies(domain, peer, &policies);
 }
 
@@ -69,5 +68,4 @@ fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {
     world.sync(1, 0);
     assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
     world.assert_equal();
-    let _: DomainId = world.id(0);
 }

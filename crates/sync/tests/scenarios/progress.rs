@@ -15,7 +15,7 @@ fn world(gives: &str, takes: &str) -> World {
         let text = format!(
             "[[{section}]]\nname = \"some\"\npeers = [\"{peer}\"]\ncompartments = [\"public\"]\n{condition}"
         );
-        world.set_policies(domain, peer, &SyncPolicies::parse(&text).unwrap());
+        world.set_policies(domain, 1 - domain, &SyncPolicies::parse(&text).unwrap());
     }
     world.append_many(0, 10);
     world
@@ -69,7 +69,7 @@ fn what_the_peer_did_not_take_was_refused() {
     let peer = world.id(0);
     let all =
         format!("[[in]]\nname = \"all\"\npeers = [\"{peer}\"]\ncompartments = [\"public\"]\n");
-    world.set_policies(1, peer, &SyncPolicies::parse(&all).unwrap());
+    world.set_policies(1, 0, &SyncPolicies::parse(&all).unwrap());
     world.run();
     world.sync(1, 0);
     assert_eq!(statuses(&world, 10), [SyncStatus::Received; 10]);
@@ -93,8 +93,7 @@ fn what_is_under_way_was_sent_and_what_nobody_wants_is_skipped() {
     // Of a log that was held whole nothing is kept beyond a restart.
     world.restart(0);
     assert_eq!(statuses(&world, 10), []);
-    let peer = world.id(0);
-    world.set_policies(1, peer, &SyncPolicies::default());
+    world.set_policies(1, 0, &SyncPolicies::default());
     world.append_many(0, 1);
     world.sync(1, 0);
     assert_eq!(statuses(&world, 11), [SyncStatus::Skipped; 11]);

@@ -33,6 +33,15 @@ pub(crate) struct World {
     pub(crate) rows: BTreeMap<(usize, usize), u64>,
     /// Changes what a domain sends.
     pub(crate) tamper: Option<(usize, Tamper)>,
+    /// What was sent since somebody began to listen, in that order.
+    pub(crate) overheard: Option<Vec<Sent>>,
+}
+
+/// A message as it left a domain.
+pub(crate) struct Sent {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) message: SyncMessage,
 }
 
 pub(crate) type Tamper = Box<dyn FnMut(&mut SyncMessage)>;
@@ -66,6 +75,7 @@ impl World {
             now_ms: 1_000,
             rows: BTreeMap::new(),
             tamper: None,
+            overheard: None,
         };
         for one in 0..domains {
             for other in 0..domains {
@@ -84,18 +94,20 @@ impl World {
     }
 
     pub(crate) fn grant(&mut self, domain: usize, peer: usize, send: &[&str], receive: &[&str]) {
-        let peer = self.id(peer);
+        let id = self.id(peer);
         let mut policies = SyncPolicies::default();
-        policies.grant(Flow::Out, "send", peer, send.iter().copied());
-        policies.grant(Flow::In, "receive", peer, receive.iter().copied());
+        policies.grant(Flow::Out, "send", id, send.iter().copied());
+        policies.grant(Flow::In, "receive", id, receive.iter().copied());
         self.set_policies(domain, peer, &policies);
     }
 
-    /// Sets what a domain gives to and takes from a peer.
-    pub(crate) fn set_policies(&mut self, domain: usize, peer: DomainId, policies: &SyncPolicies) {
+    /// Sets what a domain gives to and takes from a peer, which it calls `d` and its number.
+    pub(crate) fn set_policies(&mut self, domain: usize, peer: usize, policies: &SyncPolicies) {
+        let name = format!("d{peer}");
+        let peer = self.id(peer);
         let party = strategy::Party {
             domain: peer,
-            name: None,
+            name: Some(&name),
         };
         let policies = PeerPolicies::new(policies, self.id(domain), &party);
         self.domains[domain].policies.insert(peer, policies.clone());
@@ -497,6 +509,13 @@ impl World {
                     }
                     if let Some(link) = self.links.get_mut(&session) {
                         let to = link.ends[usize::from(link.ends[0] == domain)];
+                        if let Some(overheard) = &mut self.overheard {
+                            overheard.push(Sent {
+                                from: domain,
+                                to,
+                                message: message.clone(),
+                            });
+                        }
                         let queue = link.queues.entry((to, stream)).or_default();
                         queue.push_back(message);
                     }
