@@ -49,7 +49,9 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
 
 /// Test folders, modules in files of their own, and suites that implementations share.
 fn is_test(path: &Path) -> bool {
-    let folder = path.iter().any(|part| part == "tests");
+    let folder = path
+        .iter()
+        .any(|part| part == "tests" || part == "conformance");
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     folder || name == "tests" || name.starts_with("conformance")
 }
@@ -155,6 +157,16 @@ pub enum Color { Red }
             check(&tree),
             ["crates/wire/src/lib.rs:14: no test produces DecodeError::Last"]
         );
+    }
+
+    #[test]
+    fn suites_that_implementations_share_are_tests() {
+        let named = "fn b() { DecodeError::Short; DecodeError::TooLong; DecodeError::Last }";
+        for suite in ["src/conformance.rs", "src/conformance/reads.rs"] {
+            let suite = format!("crates/store/{suite}");
+            let tree = planted(&[("crates/store/src/e.rs", ENUM), (&suite, named)]);
+            assert_eq!(check(&tree), [""; 0]);
+        }
     }
 
     #[test]
