@@ -1,5 +1,6 @@
 //! Informs whether the store keeps up with a session (at least 60 k facts/s, durable) and what of its cost is the index,
-//! the fsync and the merge; and whether reads are cheap enough for a catch-up.
+//! the fsync and the merge; whether reads are cheap enough for a catch-up; and what a log costs of which a peer may see
+//! one fact in a hundred, when one in a hundred more is disclosed later.
 //!
 //! Facts have rows of some 330 bytes, 256 of them incompressible; batches have 1000 of them unless the name says
 //! otherwise. Each round starts with an empty store in a new file.
@@ -8,7 +9,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use causality_fact::{Entry, FactId, LOG_SIZE_MAX, LogId, Row};
+use causality_fact::{Entry, FactId, LOG_SIZE_MAX, LogId, Row, leaf_hash};
 use causality_store::conformance::{log, sized_fact};
 use causality_store::{Batch, FactReader, FactStore, NewEntry, RedbConfig, RedbStore};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -23,7 +24,7 @@ const IN_FLIGHT: usize = 8;
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = ingest, single_rows, reads
+    targets = ingest, single_rows, reads, holes
 }
 criterion_main!(benches);
 
@@ -129,6 +130,74 @@ fn reads(c: &mut Criterion) {
             let leaves = home.store.leaves(black_box(&log), 8192..12_288);
             runtime.block_on(leaves).unwrap()
         });
+    });
+    group.finish();
+}
+
+fn holes(c: &mut Criterion) {
+    const EVERY: usize = 100;
+    let runtime = runtime();
+    let rows = entries(FACTS);
+    let mostly_holes: Vec<NewEntry> = rows
+        .iter()
+        .enumerate()
+        .map(|(number, row)| {
+            if number % EVERY == 0 {
+                return row.clone();
+            }
+            let hash = leaf_hash(&id(&rows, number));
+            let entry = Entry::Withheld { level: 0, hash };
+            NewEntry {
+                entry,
+                ..row.clone()
+            }
+        })
+        .collect();
+    let disclosed: Vec<NewEntry> = rows.into_iter().skip(EVERY / 2).step_by(EVERY).collect();
+    let filled = || {
+        let home = open();
+        runtime.block_on(commit_each(&home.store, batches(&mostly_holes, BATCH)));
+        home
+    };
+    let mut group = c.benchmark_group("store/holes");
+    group.throughput(Throughput::Elements(FACTS));
+    group.bench_function("commit, one row in 100", |b| {
+        let setup = || (open(), batches(&mostly_holes, BATCH));
+        b.iter_batched(
+            setup,
+            |(home, batches)| {
+                runtime.block_on(commit_each(&home.store, batches));
+                home
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let home = filled();
+    let log = bench_log();
+    group.bench_function("leaves", |b| {
+        b.iter(|| {
+            let (one, two) = (0..FACTS / 2, FACTS / 2..FACTS);
+            let leaves = async |range| home.store.leaves(black_box(&log), range).await.unwrap();
+            runtime.block_on(async { (leaves(one).await, leaves(two).await) })
+        });
+    });
+    group.throughput(Throughput::Elements(disclosed.len() as u64));
+    let positions: Vec<u64> = disclosed.iter().map(|new| new.position).collect();
+    group.bench_function("read 1000 scattered", |b| {
+        b.iter(|| {
+            let at = home.store.at(black_box(&log), &positions, usize::MAX);
+            runtime.block_on(at).unwrap()
+        });
+    });
+    group.bench_function("disclose 1000 scattered", |b| {
+        b.iter_batched(
+            || (filled(), batches(&disclosed, BATCH)),
+            |(home, batches)| {
+                runtime.block_on(commit_each(&home.store, batches));
+                home
+            },
+            BatchSize::PerIteration,
+        );
     });
     group.finish();
 }

@@ -160,6 +160,16 @@ pub enum Color { Red }
     }
 
     #[test]
+    fn suites_that_implementations_share_are_tests() {
+        let named = "fn b() { DecodeError::Short; DecodeError::TooLong; DecodeError::Last }";
+        for suite in ["src/conformance.rs", "src/conformance/reads.rs"] {
+            let suite = format!("crates/store/{suite}");
+            let tree = planted(&[("crates/store/src/e.rs", ENUM), (&suite, named)]);
+            assert_eq!(check(&tree), [""; 0]);
+        }
+    }
+
+    #[test]
     fn a_name_in_a_longer_name_or_a_comment_proves_nothing() {
         let tests = "// DecodeError::Last\nfn b() { DecodeError::LastButOne; DecodeError::TooLong; DecodeError::Short }";
         let tree = planted(&[
