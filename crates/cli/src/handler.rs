@@ -7,6 +7,7 @@ use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 use causality_transport::{CrossDomainTransport, TransportError};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
@@ -78,6 +79,7 @@ impl Context {
             entropy: Arc::new(SystemEntropy),
             peers: peers.iter().cloned().map(PeerConfig::from).collect(),
             policies: SyncPolicies::default(),
+            strategies: FactSynchronizationModel::new(),
             limits: Limits::STANDARD,
         })
         .await?;

@@ -164,7 +164,7 @@ impl Clients {
     fn heard(&self, (name, own): (&str, DomainId), event: NodeEvent) {
         let peer = |domain| self.name(domain).to_owned();
         match event {
-            NodeEvent::SessionBegan { peer: with } => {
+            NodeEvent::SessionBegan { peer: with, .. } => {
                 self.trace
                     .tell(name, &format!("began a session with {}", self.name(with)));
                 let (peer, compartments) = (peer(with), self.book.shared(own, with));
@@ -180,7 +180,9 @@ impl Clients {
                     self.trace.tell(name, &what);
                 }
             }
-            NodeEvent::CaughtUp { peer: with, report } => {
+            NodeEvent::CaughtUp {
+                peer: with, report, ..
+            } => {
                 let (sent, received) = (report.facts_sent, report.facts_received);
                 let with = self.name(with);
                 let what = format!("caught up with {with}: {sent} facts sent, {received} received");
@@ -188,7 +190,7 @@ impl Clients {
                 let peer = with.to_owned();
                 self.history.write(name, Event::Met { peer });
             }
-            NodeEvent::Grown { log, size } => {
+            NodeEvent::Grown { log, size, .. } => {
                 self.trace
                     .note(name, &format!("holds {size} facts of {}", self.log(&log)));
                 let durable = Event::Durable {

@@ -8,3 +8,4 @@ mod events;
 mod hostile;
 mod live;
 mod strangers;
+mod strategies;
