@@ -7,7 +7,7 @@ use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
-use causality_strategy::PolicyFile;
+use causality_strategy::{FactSynchronizationModel, PolicyFile};
 use causality_transport::{CrossDomainTransport, TransportError};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
@@ -59,8 +59,13 @@ impl Context {
         let policy = policy::read_home(&home);
         let in_force = match network {
             // Nothing is shared, and what was settled by these rules is told.
-            Network::None => policy.clone().unwrap_or_default().policies,
-            Network::Dials | Network::Listens => policy.clone()?.policies,
+            Network::None => policy.clone().unwrap_or_default(),
+            Network::Dials | Network::Listens => policy.clone()?,
+        };
+        let strategies = match network {
+            // Whoever gives a command has decided when.
+            Network::None | Network::Dials => FactSynchronizationModel::new(),
+            Network::Listens => in_force.model(),
         };
         let blocking: Arc<dyn causality_store::Executor> = Arc::new(|job| {
             tokio::task::spawn_blocking(job);
@@ -83,7 +88,8 @@ impl Context {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             peers: peers.iter().cloned().map(PeerConfig::from).collect(),
-            policies: in_force,
+            policies: in_force.policies,
+            strategies,
             limits: Limits::STANDARD,
         })
         .await?;
@@ -121,6 +127,7 @@ impl Context {
     pub(crate) async fn set_policy(&self, policy: PolicyFile) -> Result<(), Failure> {
         let mut held = self.policy.lock().await;
         self.node.set_policies(policy.policies.clone()).await?;
+        self.node.set_strategies(policy.model()).await?;
         *held = Ok(policy);
         Ok(())
     }

@@ -10,6 +10,7 @@ use causality_fact::{
 };
 use causality_node::{Entropy as _, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
 use causality_store::MemoryStore;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 
 use crate::protocol::FactSummary;
@@ -93,6 +94,7 @@ pub(crate) async fn node() -> (Node, Arc<MemoryStore>) {
         entropy: Arc::new(SystemEntropy),
         peers: Vec::new(),
         policies: SyncPolicies::default(),
+        strategies: FactSynchronizationModel::new(),
         limits: Limits::STANDARD,
     };
     (Node::start(config).await.unwrap(), store)

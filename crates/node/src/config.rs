@@ -3,6 +3,7 @@
 use causality_envelope::DomainKeys;
 use causality_fact::DomainId;
 use causality_store::FactStore;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::Flow;
 use causality_strategy::Party;
 use causality_strategy::SyncPolicies;
@@ -32,6 +33,9 @@ pub struct NodeConfig {
     pub peers: Vec<PeerConfig>,
     /// What else each may have and give.
     pub policies: SyncPolicies,
+    /// When and how it travels; with a peer for which there is no strategy a session is kept, in which everything goes at
+    /// once.
+    pub strategies: FactSynchronizationModel,
     /// Deadlines and bounds.
     pub limits: Limits,
 }
@@ -57,11 +61,15 @@ impl PeerConfig {
     pub fn policies(&self, policies: &SyncPolicies, own: DomainId) -> PeerPolicies {
         let mut policies = policies.clone();
         self.grant(&mut policies);
-        let party = Party {
+        PeerPolicies::new(&policies, own, &self.party())
+    }
+
+    /// The peer under its name here.
+    pub(crate) fn party(&self) -> Party<'_> {
+        Party {
             domain: self.domain,
             name: Some(&self.name),
-        };
-        PeerPolicies::new(&policies, own, &party)
+        }
     }
 
     /// Adds what is granted here to the rules of a domain.

@@ -1,19 +1,12 @@
 //! The task that owns the engine: it feeds it, performs its effects, and answers who asked.
 
 use causality_envelope::DomainKeys;
-use causality_fact::BLOCK_LEAVES;
-use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
-use causality_fact::Entry;
 use causality_fact::LogId;
-use causality_fact::Row;
-use causality_fact::RowCore;
 use causality_store::BATCH_ENTRIES_MAX;
 use causality_store::Batch;
 use causality_store::FactStore;
-use causality_store::Place;
 use causality_store::StoreError;
-use causality_store::StoredBody;
 use causality_sync::AppendError;
 use causality_sync::Appended;
 use causality_sync::Connected;
@@ -21,7 +14,6 @@ use causality_sync::Draft;
 use causality_sync::Engine;
 use causality_sync::Event;
 use causality_sync::Input;
-use causality_sync::Load;
 use causality_sync::Loaded;
 use causality_sync::Output;
 use causality_sync::PeerPolicies;
@@ -53,6 +45,7 @@ use crate::connection::VIOLATION_CODE;
 use crate::error::NodeError;
 use crate::error::goodbye;
 use crate::events::NodeEvent;
+use crate::load::perform_load;
 use crate::problem::LogProblem;
 use crate::problem::Problem;
 use crate::state::owner_of;
@@ -90,6 +83,8 @@ pub(crate) enum Command {
     },
     StartRound {
         session: SessionId,
+        /// The trigger that fired, if that is why.
+        trigger: Option<String>,
         answer: Answer<CaughtUp, RoundFailure>,
     },
     EndSession {
@@ -158,6 +153,7 @@ pub(crate) struct OpenSession {
 /// Who waits for the end of a round.
 struct OpenRound {
     session: SessionId,
+    trigger: Option<String>,
     answer: Answer<CaughtUp, RoundFailure>,
 }
 
@@ -353,7 +349,11 @@ impl Driver {
                 self.policies.insert(peer, (*policies).clone());
                 self.handle(Input::Policies { peer, policies });
             }
-            Command::StartRound { session, answer } => self.start_round(session, answer),
+            Command::StartRound {
+                session,
+                trigger,
+                answer,
+            } => self.start_round(session, trigger, answer),
             Command::EndSession { session } => self.handle(Input::EndSession { session }),
             Command::EndPeer { peer } => {
                 while let Some((session, _)) = self.sessions.with(peer) {
@@ -374,7 +374,12 @@ impl Driver {
         }
     }
 
-    fn start_round(&mut self, session: SessionId, answer: Answer<CaughtUp, RoundFailure>) {
+    fn start_round(
+        &mut self,
+        session: SessionId,
+        trigger: Option<String>,
+        answer: Answer<CaughtUp, RoundFailure>,
+    ) {
         let Some(open) = self.sessions.open.get_mut(&session) else {
             let _ = answer.send(Err(RoundFailure::Ended(SyncError::Closed)));
             return;
@@ -383,8 +388,17 @@ impl Driver {
             open.problems.retain(|_, met| !met.problem.may_pass());
         }
         let request = self.request();
-        self.rounds.insert(request, OpenRound { session, answer });
-        self.handle(Input::StartRound { session, request });
+        let round = OpenRound {
+            session,
+            trigger: trigger.clone(),
+            answer,
+        };
+        self.rounds.insert(request, round);
+        self.handle(Input::StartRound {
+            session,
+            request,
+            trigger,
+        });
     }
 
     /// Takes a session, unless there is one with this peer that stays. Both sides keep the same one of two: that which
@@ -396,7 +410,8 @@ impl Driver {
         connection: Arc<dyn Connection>,
     ) -> bool {
         let peer = connected.peer.domain();
-        let dialer = match connected.side {
+        let side = connected.side;
+        let dialer = match side {
             causality_sync::Side::Dialer => self.engine.domain(),
             causality_sync::Side::Acceptor => peer,
         };
@@ -421,7 +436,7 @@ impl Driver {
             problems: BTreeMap::new(),
         };
         self.sessions.open.insert(session, open);
-        self.tell(NodeEvent::SessionBegan { peer });
+        self.tell(NodeEvent::SessionBegan { peer, side });
         self.handle(Input::Connected(connected));
         true
     }
@@ -474,10 +489,19 @@ impl Driver {
                 }
             }
             Event::CaughtUp { request, report } => {
-                if let Some(OpenRound { session, answer }) = self.rounds.remove(&request) {
+                if let Some(round) = self.rounds.remove(&request) {
+                    let OpenRound {
+                        session,
+                        trigger,
+                        answer,
+                    } = round;
                     let open = self.sessions.open.get(&session);
                     if let Some(peer) = open.map(|open| open.peer) {
-                        self.tell(NodeEvent::CaughtUp { peer, report });
+                        self.tell(NodeEvent::CaughtUp {
+                            peer,
+                            report,
+                            trigger,
+                        });
                     }
                     let problems = open.map(|open| open.problems.values().cloned().collect());
                     let problems = problems.unwrap_or_default();
@@ -517,9 +541,13 @@ impl Driver {
                     facts,
                 });
             }
-            Event::Grown { log, size } => {
+            Event::Grown { log, size, from } => {
                 tracing::debug!(%log, size, "a log has grown");
-                self.tell(NodeEvent::Grown { log, size });
+                self.tell(NodeEvent::Grown { log, size, from });
+            }
+            Event::Triggered { peer, trigger } => {
+                tracing::info!(%peer, trigger, "a trigger of a peer fired");
+                self.tell(NodeEvent::Triggered { peer, trigger });
             }
             _ => {}
         }
@@ -722,113 +750,4 @@ async fn engine(
     }
     let restored = Restored::from_store(state)?;
     Ok(Engine::new(Arc::clone(keys), restored, entropy.generator()))
-}
-
-async fn perform_load(
-    store: &dyn FactStore,
-    own: DomainId,
-    load: Load,
-) -> Result<Loaded, StoreError> {
-    match load {
-        Load::Append {
-            compartment,
-            marks,
-            keys,
-        } => {
-            let (places, of_keys) = tokio::try_join!(store.by_mark(&marks), store.by_key(&keys))?;
-            let found: Vec<_> = places.iter().flatten().copied().collect();
-            let mut rows = rows_at(store, &found).await?.into_iter();
-            let id = |place: Option<Place>| {
-                place
-                    .and_then(|_| rows.next().flatten())
-                    .map(|row| row.id())
-            };
-            let ids = places.into_iter().map(id).collect();
-            let mut facts = Vec::with_capacity(keys.len());
-            for places in of_keys {
-                let own: Vec<_> = places
-                    .into_iter()
-                    .filter(|place| place.log.origin == own)
-                    .filter(|place| Some(place.log.compartment) == compartment)
-                    .collect();
-                let mut of_key = Vec::with_capacity(own.len());
-                for row in rows_at(store, &own).await?.into_iter().flatten() {
-                    if let RowCore::Known(core) = row.core() {
-                        of_key.push((row.id(), (**core).clone()));
-                    }
-                }
-                facts.push(of_key);
-            }
-            Ok(Loaded::Append {
-                marks: ids,
-                keys: facts,
-            })
-        }
-        Load::Chunk { log, from, until } => {
-            let end = ((from / BLOCK_LEAVES + 1) * BLOCK_LEAVES).min(until);
-            let entries = store.scan(&log, from..end, CHUNK_BYTES_MAX).await?;
-            let at = entries.last().map_or(from, |last| last.range().end);
-            let behind = if at < end {
-                store.leaves(&log, at..end).await?
-            } else {
-                Vec::new()
-            };
-            Ok(Loaded::Chunk { entries, behind })
-        }
-        Load::Entries {
-            log,
-            positions,
-            bytes_max,
-        } => {
-            let (mut entries, mut rest, mut bytes) = (Vec::new(), &positions[..], bytes_max);
-            while !rest.is_empty() && bytes > 0 {
-                let page = store.at(&log, rest, bytes).await?;
-                let Some(last) = page.last() else {
-                    break;
-                };
-                let behind = rest.partition_point(|position| *position < last.range().end);
-                rest = &rest[behind..];
-                let read = page.iter().map(|entry| match &entry.body {
-                    StoredBody::Row { bytes, .. } => bytes.len(),
-                    StoredBody::Withheld { .. } => 0,
-                });
-                bytes = bytes.saturating_sub(read.sum());
-                entries.extend(page);
-            }
-            Ok(Loaded::Entries(entries))
-        }
-    }
-}
-
-/// The rows at these places; those that follow each other are read at once.
-async fn rows_at(store: &dyn FactStore, places: &[Place]) -> Result<Vec<Option<Row>>, StoreError> {
-    let mut rows = Vec::with_capacity(places.len());
-    let follows = |one: &Place, next: &Place| {
-        one.log == next.log && next.position == one.position.saturating_add(1)
-    };
-    for run in places.chunk_by(follows) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else {
-            continue;
-        };
-        let (mut at, end) = (first.position, last.position.saturating_add(1));
-        while at < end {
-            let entries = store.scan(&first.log, at..end, CHUNK_BYTES_MAX).await?;
-            if entries.is_empty() {
-                rows.push(None);
-                at += 1;
-            }
-            for stored in entries {
-                let covered = stored.range().end.min(end);
-                let entry = stored.entry(first.log.origin)?;
-                while at < covered {
-                    at += 1;
-                    rows.push(match &entry {
-                        Entry::Row(row) => Some(row.clone()),
-                        Entry::Withheld { .. } => None,
-                    });
-                }
-            }
-        }
-    }
-    Ok(rows)
 }

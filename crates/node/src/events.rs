@@ -4,6 +4,7 @@ use causality_fact::DomainId;
 use causality_fact::LogId;
 use causality_store::StoreError;
 use causality_sync::RoundReport;
+use causality_sync::Side;
 use causality_sync::SyncError;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
@@ -23,6 +24,15 @@ pub enum NodeEvent {
         peer: DomainId,
         /// What went each way.
         report: RoundReport,
+        /// The trigger of the strategy that began it, if one fired.
+        trigger: Option<String>,
+    },
+    /// A trigger of a peer's strategy fired, and the peer began to catch up for it.
+    Triggered {
+        /// The peer.
+        peer: DomainId,
+        /// What the trigger is called there.
+        trigger: String,
     },
     /// A log has new durable facts, own ones or those of others.
     Grown {
@@ -30,6 +40,8 @@ pub enum NodeEvent {
         log: LogId,
         /// How many positions of it are durable.
         size: u64,
+        /// The peer that gave them; `None` for own facts.
+        from: Option<DomainId>,
     },
     /// A peer had kept back facts, or had said that it had only their hashes, and another one showed them.
     Contradicted {
@@ -64,6 +76,8 @@ pub enum NodeEvent {
     SessionBegan {
         /// The peer.
         peer: DomainId,
+        /// Which end of it this is.
+        side: Side,
     },
     /// A session with a peer ended.
     SessionEnded {

@@ -12,7 +12,7 @@
 //! use causality_envelope::DomainKeys;
 //! use causality_node::{Draft, Limits, Node, NodeConfig, SystemClock, SystemEntropy};
 //! use causality_store::MemoryStore;
-//! use causality_strategy::SyncPolicies;
+//! use causality_strategy::{FactSynchronizationModel, SyncPolicies};
 //! use std::sync::Arc;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -26,6 +26,7 @@
 //!     entropy: Arc::new(SystemEntropy),
 //!     peers: Vec::new(),
 //!     policies: SyncPolicies::default(),
+//!     strategies: FactSynchronizationModel::new(),
 //!     limits: Limits::STANDARD,
 //! })
 //! .await?;
@@ -42,11 +43,13 @@ mod node;
 
 mod messenger;
 mod registry;
+mod routes;
 mod standing;
 mod synchronizer;
 
 mod connection;
 mod driver;
+mod load;
 mod problem;
 mod state;
 
@@ -57,7 +60,7 @@ mod events;
 
 pub use causality_sync::{
     AppendError, AppendOutcome, Appended, Completeness, Direction, Draft, DraftError, LogError,
-    ReadContext, Reference, RoundReport, Supersedes, SyncError, SyncStatus,
+    ReadContext, Reference, RoundReport, Side, Supersedes, SyncError, SyncStatus,
 };
 pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};

@@ -2,6 +2,7 @@
 
 use causality_envelope::DomainKeys;
 use causality_fact::DomainId;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::Party;
 use causality_strategy::SyncPolicies;
 use causality_sync::Connected;
@@ -38,6 +39,7 @@ use crate::connection::UNKNOWN_PEER_CODE;
 use crate::connection::VIOLATION_CODE;
 use crate::driver::Command;
 use crate::error::NodeError;
+use crate::routes::is_routed;
 
 /// Makes sessions of connections: dials peers, answers those who call, and refuses whoever is not known.
 pub struct CrossDomainMessenger {
@@ -46,12 +48,35 @@ pub struct CrossDomainMessenger {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     limits: Limits,
-    peers: watch::Sender<BTreeMap<DomainId, PeerConfig>>,
-    /// What peers may have and give beside what is granted in `peers`; held while either is replaced.
-    policies: Mutex<SyncPolicies>,
+    rules: watch::Sender<Rules>,
+    /// Held while they are replaced.
+    replacing: Mutex<()>,
     commands: mpsc::Sender<Command>,
     inputs: mpsc::Sender<Input>,
     next_session: AtomicU64,
+}
+
+/// Who is known, what else than its compartments each may have and give, and when and how that travels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) peers: BTreeMap<DomainId, PeerConfig>,
+    pub(crate) policies: Arc<SyncPolicies>,
+    pub(crate) strategies: Arc<FactSynchronizationModel>,
+}
+
+impl Rules {
+    /// Whether a strategy decides when the domain `own` calls a peer.
+    pub(crate) fn routes(&self, own: DomainId, peer: &PeerConfig) -> bool {
+        is_routed(&self.strategies, own, &peer.party())
+    }
+}
+
+/// What of the rules is replaced.
+#[derive(Debug, Default)]
+pub(crate) struct Replacement {
+    pub(crate) peers: Option<Vec<PeerConfig>>,
+    pub(crate) policies: Option<SyncPolicies>,
+    pub(crate) strategies: Option<FactSynchronizationModel>,
 }
 
 /// A session that was made, and the connection under it.
@@ -73,8 +98,8 @@ impl CrossDomainMessenger {
             clock: Arc::clone(&config.clock),
             entropy: Arc::clone(&config.entropy),
             limits: config.limits,
-            peers: watch::Sender::default(),
-            policies: Mutex::default(),
+            rules: watch::Sender::default(),
+            replacing: Mutex::default(),
             commands,
             inputs,
             next_session: AtomicU64::new(0),
@@ -90,12 +115,17 @@ impl CrossDomainMessenger {
 
     /// Who is known.
     pub fn peers(&self) -> Vec<PeerConfig> {
-        self.peers.borrow().values().cloned().collect()
+        self.rules.borrow().peers.values().cloned().collect()
     }
 
-    /// Wakes whenever the peers have changed.
-    pub(crate) fn changes(&self) -> watch::Receiver<BTreeMap<DomainId, PeerConfig>> {
-        self.peers.subscribe()
+    /// Wakes whenever they have changed.
+    pub(crate) fn rules(&self) -> watch::Receiver<Rules> {
+        self.rules.subscribe()
+    }
+
+    /// Whether a strategy decides when a peer is called.
+    pub(crate) fn routes(&self, peer: &PeerConfig) -> bool {
+        self.rules.borrow().routes(self.keys.domain(), peer)
     }
 
     /// Dials a peer at its addresses, one after the other, until one answers as that peer.
@@ -239,41 +269,32 @@ impl CrossDomainMessenger {
     }
 
     pub(crate) fn peer(&self, domain: DomainId) -> Option<PeerConfig> {
-        self.peers.borrow().get(&domain).cloned()
+        self.rules.borrow().peers.get(&domain).cloned()
     }
 
-    /// Replaces who is known, and what they may have and give; `None` leaves either as it is. Sessions with those who are
-    /// not known any more end. Goes on to its end also when the caller does not wait for it: who is forgotten by half is
-    /// served on, and cannot be removed any more.
-    pub(crate) async fn replace(
-        self: &Arc<Self>,
-        peers: Option<Vec<PeerConfig>>,
-        policies: Option<SyncPolicies>,
-    ) -> Result<(), NodeError> {
+    /// Replaces who is known, what they may have and give, and when that travels. Sessions with those who are not known any
+    /// more end. Goes on to its end also when the caller does not wait for it: who is forgotten by half is served on, and
+    /// cannot be removed any more.
+    pub(crate) async fn replace(self: &Arc<Self>, by: Replacement) -> Result<(), NodeError> {
         let messenger = Arc::clone(self);
-        let replaced = tokio::spawn(async move { messenger.replace_now(peers, policies).await });
+        let replaced = tokio::spawn(async move { messenger.replace_now(by).await });
         replaced.await.unwrap_or(Err(NodeError::Stopped))
     }
 
-    async fn replace_now(
-        &self,
-        peers: Option<Vec<PeerConfig>>,
-        policies: Option<SyncPolicies>,
-    ) -> Result<(), NodeError> {
-        let mut held = self.policies.lock().await;
-        if let Some(policies) = policies {
-            *held = policies;
+    async fn replace_now(&self, by: Replacement) -> Result<(), NodeError> {
+        let _one_at_a_time = self.replacing.lock().await;
+        let mut rules = self.rules.borrow().clone();
+        let mut old = rules.peers.clone();
+        if let Some(peers) = by.peers {
+            rules.peers = peers.into_iter().map(|peer| (peer.domain, peer)).collect();
         }
-        let mut old = self.peers.borrow().clone();
-        let new = match peers {
-            Some(peers) => peers.into_iter().map(|peer| (peer.domain, peer)).collect(),
-            None => old.clone(),
-        };
-        self.peers.send_replace(new.clone());
-        old.retain(|peer, _| !new.contains_key(peer));
+        rules.policies = by.policies.map_or(rules.policies, Arc::new);
+        rules.strategies = by.strategies.map_or(rules.strategies, Arc::new);
+        self.rules.send_replace(rules.clone());
+        old.retain(|peer, _| !rules.peers.contains_key(peer));
         let own = self.keys.domain();
-        for (peer, config) in &new {
-            let policies = config.policies(&held, own);
+        for (peer, config) in &rules.peers {
+            let policies = config.policies(&rules.policies, own);
             self.send_policies(*peer, policies).await?;
         }
         for peer in old.into_keys() {

@@ -2,6 +2,8 @@
 
 use causality_fact::DomainId;
 use causality_fact::LogId;
+use causality_store::FactStore;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use tokio::sync::mpsc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::clock::Clock;
+use crate::clock::Entropy;
 use crate::config::NodeConfig;
 use crate::config::PeerConfig;
 use crate::driver::Command;
@@ -22,7 +26,10 @@ use crate::events::EVENTS_MAX;
 use crate::events::NodeEvent;
 use crate::events::NodeEvents;
 use crate::messenger::CrossDomainMessenger;
+use crate::messenger::Replacement;
 use crate::registry::FactRegistry;
+use crate::routes::Parts;
+use crate::routes::Router;
 use crate::synchronizer::FactSynchronizer;
 
 /// A running domain. A handle: clones are the same node.
@@ -34,6 +41,15 @@ pub struct Node {
     messenger: Arc<CrossDomainMessenger>,
     commands: mpsc::Sender<Command>,
     watchers: broadcast::WeakSender<NodeEvent>,
+    machine: Machine,
+}
+
+/// What the tasks of a node take from the machine it runs on.
+#[derive(Clone, Debug)]
+struct Machine {
+    store: Arc<dyn FactStore>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
 }
 
 /// A node at a glance.
@@ -72,18 +88,29 @@ impl Node {
             entropy,
             peers,
             policies,
+            strategies,
             limits,
             ..
         } = config;
         let domain = keys.domain();
         let registry = FactRegistry::new(Arc::clone(&store), commands.clone());
+        let machine = Machine {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            entropy: Arc::clone(&entropy),
+        };
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let watchers = events.downgrade();
         let sessions_max = limits.sessions_max;
         let driver = Driver::start(store, keys, clock, entropy, events, sessions_max).await?;
         tokio::spawn(driver.run(commands_in, inputs_in));
         let messenger = Arc::new(messenger);
-        messenger.replace(Some(peers), Some(policies)).await?;
+        let rules = Replacement {
+            peers: Some(peers),
+            policies: Some(policies),
+            strategies: Some(strategies),
+        };
+        messenger.replace(rules).await?;
         let synchronizer = FactSynchronizer::new(Arc::clone(&messenger), commands.clone(), limits);
         Ok(Self {
             domain,
@@ -92,6 +119,7 @@ impl Node {
             messenger,
             commands,
             watchers,
+            machine,
         })
     }
 
@@ -128,7 +156,11 @@ impl Node {
     ///
     /// [`NodeError::Stopped`] after the end.
     pub async fn set_peers(&self, peers: Vec<PeerConfig>) -> Result<(), NodeError> {
-        self.messenger.replace(Some(peers), None).await
+        let by = Replacement {
+            peers: Some(peers),
+            ..Replacement::default()
+        };
+        self.messenger.replace(by).await
     }
 
     /// Replaces what peers may have and give beside the grants of [`PeerConfig`]. Counts at once for what is sent and
@@ -138,7 +170,27 @@ impl Node {
     ///
     /// [`NodeError::Stopped`] after the end.
     pub async fn set_policies(&self, policies: SyncPolicies) -> Result<(), NodeError> {
-        self.messenger.replace(None, Some(policies)).await
+        let by = Replacement {
+            policies: Some(policies),
+            ..Replacement::default()
+        };
+        self.messenger.replace(by).await
+    }
+
+    /// Replaces when and how peers are brought up to date. Counts at once while the node [serves](Self::serve).
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn set_strategies(
+        &self,
+        strategies: FactSynchronizationModel,
+    ) -> Result<(), NodeError> {
+        let by = Replacement {
+            strategies: Some(strategies),
+            ..Replacement::default()
+        };
+        self.messenger.replace(by).await
     }
 
     /// The node at a glance.
@@ -176,15 +228,29 @@ impl Node {
         status.await.map_err(|_| NodeError::Stopped)
     }
 
-    /// Answers peers and keeps sessions with those that have an address, until the node stops. New peers count at once.
+    /// Answers peers and brings those up to date that have an address, until the node stops: when a strategy says so, and
+    /// those for which there is none all the time, in sessions that are kept. New peers and rules count at once.
     pub async fn serve(&self) {
         self.synchronizer.keep_sessions();
         let accepting = tokio::spawn(Arc::clone(&self.messenger).accept());
+        let mut changes = self.messenger.rules();
+        let Some(events) = self.events() else {
+            return accepting.abort();
+        };
+        let router = self.router().run(self.messenger.rules(), events);
+        let routing = tokio::spawn(router);
         let mut kept: BTreeMap<DomainId, JoinHandle<()>> = BTreeMap::new();
-        let mut changes = self.messenger.changes();
         while !self.commands.is_closed() {
             kept.retain(|_, keeping| !keeping.is_finished());
             for peer in self.messenger.peers() {
+                if self.messenger.routes(&peer) {
+                    if let Some(keeping) = kept.remove(&peer.domain) {
+                        keeping.abort();
+                        let end = Command::EndPeer { peer: peer.domain };
+                        let _ = self.commands.send(end).await;
+                    }
+                    continue;
+                }
                 let keep = || tokio::spawn(self.synchronizer.clone().keep(peer.domain));
                 kept.entry(peer.domain).or_insert_with(keep);
             }
@@ -195,7 +261,19 @@ impl Node {
             }
         }
         accepting.abort();
+        routing.abort();
         kept.into_values().for_each(|keeping| keeping.abort());
+    }
+
+    fn router(&self) -> Router {
+        Router::new(Parts {
+            own: self.domain,
+            store: Arc::clone(&self.machine.store),
+            clock: Arc::clone(&self.machine.clock),
+            random: self.machine.entropy.generator(),
+            synchronizer: self.synchronizer.clone(),
+            commands: self.commands.clone(),
+        })
     }
 
     /// Finishes what is being written, says goodbye to everybody, and stops.

@@ -85,8 +85,8 @@ impl FactSynchronizer {
     }
 
     /// Catches up with a peer: returns when all that either side owed the other when it began is durable there.
-    /// Uses the session that is open; without one it dials, and unless the node serves, ends the session when done. The
-    /// direction is that of a session which it makes for itself; others go both ways. `progress` is told how much
+    /// Uses the session that is open; without one it dials, and ends the session when done, unless the node serves and has no
+    /// strategy for the peer. The direction is that of a session which it makes for itself; others go both ways. `progress` is told how much
     /// went each way while it runs.
     ///
     /// # Errors
@@ -98,10 +98,22 @@ impl FactSynchronizer {
         direction: Direction,
         mut progress: impl FnMut(&SyncReport) + Send,
     ) -> Result<SyncReport, NodeError> {
+        self.sync_because(peer, direction, None, &mut progress)
+            .await
+    }
+
+    /// The same, for the sake of a trigger that has fired.
+    pub(crate) async fn sync_because(
+        &self,
+        peer: DomainId,
+        direction: Direction,
+        trigger: Option<&str>,
+        progress: &mut (impl FnMut(&SyncReport) + Send),
+    ) -> Result<SyncReport, NodeError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.sync_once(peer, direction, &mut progress).await {
+            match self.sync_once(peer, direction, trigger, progress).await {
                 // Of two sessions one goes: the other carries on.
                 Err(NodeError::Goodbye {
                     reason: GoodbyeReason::Done,
@@ -116,6 +128,7 @@ impl FactSynchronizer {
         &self,
         peer: DomainId,
         direction: Direction,
+        trigger: Option<&str>,
         progress: &mut (impl FnMut(&SyncReport) + Send),
     ) -> Result<SyncReport, NodeError> {
         let config = self
@@ -147,7 +160,7 @@ impl FactSynchronizer {
         } else {
             self.counts(session.id).await
         };
-        let round = self.round(session.id).await?;
+        let round = self.round(session.id, trigger).await?;
         tokio::pin!(round);
         let mut ticks = tokio::time::interval(PROGRESS_EVERY);
         let mut report = SyncReport::default();
@@ -174,7 +187,7 @@ impl FactSynchronizer {
             }
             Err(_) => return Err(NodeError::Stopped),
         };
-        if is_own && !serves {
+        if is_own && (!serves || self.messenger.routes(&config)) {
             let end = Command::EndSession {
                 session: session.id,
             };
@@ -221,7 +234,7 @@ impl FactSynchronizer {
                 },
             };
             if let Some(session) = session {
-                if let Ok(round) = self.round(session.id).await
+                if let Ok(round) = self.round(session.id, None).await
                     && matches!(round.await, Ok(Ok(_)))
                 {
                     tracing::info!(peer = config.name, "caught up, live");
@@ -237,9 +250,14 @@ impl FactSynchronizer {
     async fn round(
         &self,
         session: SessionId,
+        trigger: Option<&str>,
     ) -> Result<oneshot::Receiver<Result<CaughtUp, RoundFailure>>, NodeError> {
         let (answer, outcome) = oneshot::channel();
-        let command = Command::StartRound { session, answer };
+        let command = Command::StartRound {
+            session,
+            trigger: trigger.map(str::to_owned),
+            answer,
+        };
         self.commands
             .send(command)
             .await

@@ -177,7 +177,7 @@ impl Clients {
     ) {
         let peer = |domain| self.name(domain).to_owned();
         match event {
-            NodeEvent::SessionBegan { peer: with } => {
+            NodeEvent::SessionBegan { peer: with, .. } => {
                 self.trace
                     .tell(name, &format!("began a session with {}", self.name(with)));
                 meetings.insert(with, self.book.changes());
@@ -194,7 +194,9 @@ impl Clients {
                     self.trace.tell(name, &what);
                 }
             }
-            NodeEvent::CaughtUp { peer: with, report } => {
+            NodeEvent::CaughtUp {
+                peer: with, report, ..
+            } => {
                 let (sent, received) = (report.facts_sent, report.facts_received);
                 // What they tell each other may have changed meanwhile.
                 let has_met = meetings.remove(&with) == Some(self.book.changes());
@@ -206,7 +208,7 @@ impl Clients {
                     self.history.write(name, Event::Met { peer });
                 }
             }
-            NodeEvent::Grown { log, size } => {
+            NodeEvent::Grown { log, size, .. } => {
                 self.trace
                     .note(name, &format!("holds {size} facts of {}", self.log(&log)));
                 let durable = Event::Durable {

@@ -13,6 +13,7 @@ use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, Transpor
 use causality_store::{
     Batch, FactStore as _, RedbConfig, RedbStore, SideWrite, StoreError, inline,
 };
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 use causality_sync::COMPARTMENTS;
 use rand_chacha::rand_core::Rng as _;
@@ -191,6 +192,7 @@ impl Machine {
             entropy,
             peers,
             policies,
+            strategies: FactSynchronizationModel::new(),
             limits: LIMITS,
         })
         .await?;

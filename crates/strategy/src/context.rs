@@ -1,6 +1,7 @@
 //! What a strategy is asked about, and the keys by which the router finds one.
 
 use causality_fact::DomainId;
+use causality_fact::FactCore;
 use causality_fact::FactType;
 use causality_fact::FactTypePattern;
 use causality_fact::Label;
@@ -44,6 +45,29 @@ pub struct AuthContext {
     pub since_ms: u64,
 }
 
+/// What a fact says of itself to whoever looks for its strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
+pub struct About<'a> {
+    /// Its type.
+    pub fact_type: &'a FactType,
+    /// What it is about.
+    pub resource: &'a Resource,
+    /// How it is to be handled.
+    pub label: &'a Label,
+}
+
+impl<'a> About<'a> {
+    /// What a core says.
+    pub fn of(core: &'a FactCore) -> Self {
+        Self {
+            fact_type: &core.fact_type,
+            resource: &core.resource,
+            label: &core.label,
+        }
+    }
+}
+
 /// One question to the router: from whom to whom, about what kind of fact, how, and over which session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a caller states all of it")]
@@ -52,12 +76,9 @@ pub struct SyncContext<'a> {
     pub source: Party<'a>,
     /// The domain on the other side.
     pub target: Party<'a>,
-    /// The type of the fact.
-    pub fact_type: &'a FactType,
-    /// What the fact is about.
-    pub resource: &'a Resource,
-    /// How it is to be handled.
-    pub label: &'a Label,
+    /// Which fact; `None` while that is not known, as before it is asked for what is new. Then each condition on facts is
+    /// one that they may meet.
+    pub about: Option<About<'a>>,
     /// How it is to travel.
     pub mode: SyncMode,
     /// What authenticated the other side, while there is a session with it.
@@ -94,14 +115,15 @@ impl SyncContextKey {
         let text = |pattern: &Option<Pattern>, text: &str| {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
         };
+        let is_about = |about: &About<'_>| {
+            let fact_type = self.fact_type.as_ref();
+            fact_type.is_none_or(|pattern| pattern.matches(about.fact_type))
+                && text(&self.label, about.label.as_str())
+                && (self.resource.is_none() || text(&self.resource, &about.resource.to_string()))
+        };
         domains(&self.source, &context.source)
             && domains(&self.target, &context.target)
-            && self
-                .fact_type
-                .as_ref()
-                .is_none_or(|pattern| pattern.matches(context.fact_type))
-            && text(&self.label, context.label.as_str())
-            && (self.resource.is_none() || text(&self.resource, &context.resource.to_string()))
+            && context.about.as_ref().is_none_or(is_about)
     }
 
     /// Whether each context that another key matches is certainly matched by this one.
@@ -109,6 +131,13 @@ impl SyncContextKey {
         let domains = |mine: &Option<Domains>, other: &Option<Domains>| {
             covers_given(mine.as_ref(), other.as_ref(), Domains::cover)
         };
+        domains(&self.source, &other.source)
+            && domains(&self.target, &other.target)
+            && self.cover_facts(other)
+    }
+
+    /// The same between two domains that both keys match.
+    pub(crate) fn cover_facts(&self, other: &Self) -> bool {
         let text = |mine: &Option<Pattern>, other: &Option<Pattern>| {
             covers_given(mine.as_ref(), other.as_ref(), covers)
         };
@@ -119,9 +148,7 @@ impl SyncContextKey {
             }
             _ => *mine == FactTypePattern::Any || mine == other,
         };
-        domains(&self.source, &other.source)
-            && domains(&self.target, &other.target)
-            && covers_given(self.fact_type.as_ref(), other.fact_type.as_ref(), types)
+        covers_given(self.fact_type.as_ref(), other.fact_type.as_ref(), types)
             && text(&self.resource, &other.resource)
             && text(&self.label, &other.label)
     }

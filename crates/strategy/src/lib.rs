@@ -62,7 +62,7 @@ mod retry;
 mod strategies;
 
 pub use configured::ConfiguredStrategy;
-pub use context::{AuthContext, Specificity, SyncContext, SyncContextKey, SyncMode};
+pub use context::{About, AuthContext, Specificity, SyncContext, SyncContextKey, SyncMode};
 pub use domains::{Domains, Party};
 pub use expression::{EXPRESSION_BYTES_MAX, ExpressionError, parse_filter};
 pub use model::{FactSynchronizationModel, SyncPlan, SyncStrategy, SyncView, When};

@@ -120,4 +120,18 @@ impl FactSynchronizationModel {
             .find(|(key, strategy)| key.matches(context) && strategy.applies_to(context));
         found.map(|(_, strategy)| &**strategy)
     }
+
+    /// The strategies that may be found for a context once it is known which fact it is about: all whose key matches and
+    /// that apply, but for those before which another one always comes.
+    pub fn strategies_for_context(&self, context: &SyncContext<'_>) -> Vec<&dyn SyncStrategy> {
+        let mut found: Vec<&(SyncContextKey, Box<dyn SyncStrategy>)> = Vec::new();
+        for route in &self.routes {
+            let (key, strategy) = route;
+            let is_behind = || found.iter().any(|(other, _)| other.cover_facts(key));
+            if key.matches(context) && strategy.applies_to(context) && !is_behind() {
+                found.push(route);
+            }
+        }
+        found.into_iter().map(|(_, strategy)| &**strategy).collect()
+    }
 }

@@ -159,6 +159,9 @@ pub enum Input {
         session: SessionId,
         /// Comes back with the answer.
         request: RequestId,
+        /// The trigger that fired, if that is why: the peer is told, of a long id the first
+        /// [`TRIGGER_BYTES_MAX`](causality_wire::TRIGGER_BYTES_MAX) bytes.
+        trigger: Option<String>,
     },
     /// A message came in, opened and decoded.
     Received {
@@ -357,6 +360,15 @@ pub enum Event {
         log: LogId,
         /// How many positions of it are durable.
         size: u64,
+        /// The peer that gave them, if one did.
+        from: Option<DomainId>,
+    },
+    /// A peer opened a round for the sake of one of its triggers.
+    Triggered {
+        /// The peer.
+        peer: DomainId,
+        /// What the trigger is called there.
+        trigger: String,
     },
     /// Positions of a log that were known by their hashes, or held in part, tell more now, and that is durable.
     Revealed {

@@ -24,9 +24,11 @@ use causality_store::SideWrite;
 use causality_store::StoreError;
 use causality_strategy::Flow;
 use causality_strategy::Meters;
+use causality_wire::BoundedString;
 use causality_wire::GoodbyeReason;
 use causality_wire::Held;
 use causality_wire::SyncMessage;
+use causality_wire::TRIGGER_BYTES_MAX;
 use rand_core::CryptoRng;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -221,9 +223,14 @@ impl Engine {
             Input::Connected(connected) => {
                 self.connected(*connected);
             }
-            Input::StartRound { session, request } => {
+            Input::StartRound {
+                session,
+                request,
+                trigger,
+            } => {
+                let trigger = named(trigger.as_deref().unwrap_or_default());
                 self.with_session(session, |session, engine| {
-                    session.start_round(engine, request)
+                    session.start_round(engine, request, trigger)
                 });
             }
             Input::Received {
@@ -425,17 +432,18 @@ impl Engine {
                 let event = built.finish(self);
                 self.event(event);
                 if let Some(log) = grown {
-                    self.grown(log);
+                    self.grown(log, None);
                 }
             }
             Some(Pending::IngestCommit(session, ingested, cost)) => {
                 let log = ingested.log;
+                let from = self.sessions.get(&session).map(Session::peer);
                 ingested.finish(self);
                 self.with_session(session, |session, engine| {
                     session.ingested(engine, &ingested, cost);
                     Ok(())
                 });
-                self.grown(log);
+                self.grown(log, from);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
             Some(Pending::Note) => {
@@ -499,9 +507,9 @@ impl Engine {
     }
 
     /// A log has more durable facts: whoever may have them gets them.
-    fn grown(&mut self, log: LogId) {
+    fn grown(&mut self, log: LogId, from: Option<DomainId>) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
-        self.event(Event::Grown { log, size });
+        self.event(Event::Grown { log, size, from });
         self.next_upgrade(log);
         for id in self.session_ids() {
             self.with_session(id, |session, engine| session.log_grown(engine, log));
@@ -724,6 +732,13 @@ impl Engine {
         self.pending.insert(ticket, pending);
         ticket
     }
+}
+
+/// The id of a trigger as it travels.
+fn named(trigger: &str) -> BoundedString<TRIGGER_BYTES_MAX> {
+    let end = trigger.floor_char_boundary(TRIGGER_BYTES_MAX);
+    let text = trigger.get(..end).unwrap_or_default();
+    BoundedString::new(text).expect("it was cut to TRIGGER_BYTES_MAX")
 }
 
 impl fmt::Debug for Engine {

@@ -49,7 +49,7 @@ pub use message::{
     ENTRIES_BYTES_MAX, FactSync, Frontier, FrontierPart, Goodbye, GoodbyeReason, Held, Holes,
     KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
     LogState, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt, Receives, Refusal, RefusalReason,
-    Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, Sets, SetsRequest, SyncMessage,
+    Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, Sets, SetsRequest, SyncMessage, TRIGGER_BYTES_MAX,
 };
 pub use serializer::{
     AcceptedFormats, BincodeSerializer, DeserializeError, JSON_BYTES_MAX, JsonSerializer,

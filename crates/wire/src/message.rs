@@ -66,6 +66,8 @@ pub struct Frontier {
     pub round: u32,
     /// Which step of the round it is.
     pub part: FrontierPart,
+    /// The id of the trigger that fired, if the opener opened the round for that; otherwise, and in the other steps, empty.
+    pub trigger: BoundedString<TRIGGER_BYTES_MAX>,
     /// Whether the sender of this frontier wants facts in this round.
     pub receives: Receives,
     /// Whether further messages of this part follow.
@@ -389,6 +391,8 @@ pub enum GoodbyeReason {
 
 /// The most logs of one [`Frontier`].
 pub const LOGS_PER_FRONTIER_MAX: usize = 4096;
+/// The longest id of a trigger that travels, in bytes.
+pub const TRIGGER_BYTES_MAX: usize = 64;
 /// The most bytes of the name of a compartment.
 pub const COMPARTMENT_NAME_BYTES_MAX: usize = 64;
 /// The most bytes of one encoded set of positions, or of those of [`Sets::partial`].

@@ -84,6 +84,10 @@ fn number() -> impl Strategy<Value = LogNumber> {
     any::<u32>().prop_map(LogNumber)
 }
 
+fn text() -> impl Strategy<Value = BoundedString<64>> {
+    "\\PC{0,16}|[\u{0}-\u{7f}]{0,64}".prop_map(|text: String| BoundedString::new(text).unwrap())
+}
+
 fn name() -> impl Strategy<Value = LogName> {
     let log = (any::<[u8; 32]>(), any::<[u8; 16]>(), any::<[u8; 16]>());
     let log = log.prop_map(|(origin, compartment, lane)| LogId {
@@ -91,9 +95,7 @@ fn name() -> impl Strategy<Value = LogName> {
         compartment: CompartmentId::new(compartment),
         lane: LaneId::new(lane),
     });
-    let compartment = "\\PC{0,16}|[\u{0}-\u{7f}]{0,64}"
-        .prop_map(|text: String| BoundedString::new(text).unwrap());
-    let new = (number(), log, compartment).prop_map(|(number, log, compartment)| LogName::New {
+    let new = (number(), log, text()).prop_map(|(number, log, compartment)| LogName::New {
         number,
         log,
         compartment,
@@ -138,10 +140,11 @@ fn frontier() -> impl Strategy<Value = Frontier> {
     ]);
     let receives = select(vec![Receives::Everything, Receives::Nothing]);
     let last = select(vec![Page::More, Page::Last]);
-    (any::<u32>(), part, receives, last, list(state())).prop_map(
-        |(round, part, receives, last, logs)| Frontier {
+    (any::<u32>(), part, text(), receives, last, list(state())).prop_map(
+        |(round, part, trigger, receives, last, logs)| Frontier {
             round,
             part,
+            trigger,
             receives,
             last,
             logs,

@@ -9,7 +9,7 @@ use causality_wire::{
     KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
     LogState, MESSAGE_BYTES_MAX, MessageSerializer, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt,
     Receives, Refusal, RefusalReason, Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, SerializeError,
-    Sets, SyncMessage,
+    Sets, SyncMessage, TRIGGER_BYTES_MAX,
 };
 
 const LOG: LogNumber = LogNumber(2);
@@ -258,6 +258,7 @@ fn frontier(logs: usize, compartment: &str) -> SyncMessage {
     SyncMessage::Frontier(Frontier {
         round: 0,
         part: FrontierPart::Answer,
+        trigger: BoundedString::default(),
         receives: Receives::Everything,
         last: Page::Last,
         logs: BoundedVec::new(vec![state; logs]).unwrap(),
@@ -267,7 +268,7 @@ fn frontier(logs: usize, compartment: &str) -> SyncMessage {
 #[test]
 fn logs_of_a_frontier_are_limited() {
     survives(frontier(LOGS_PER_FRONTIER_MAX, ""));
-    let refused = raised(frontier(LOGS_PER_FRONTIER_MAX, ""), 20, 0);
+    let refused = raised(frontier(LOGS_PER_FRONTIER_MAX, ""), 28, 0);
     is_above(refused, "elements", LOGS_PER_FRONTIER_MAX);
 }
 
@@ -281,6 +282,20 @@ fn the_largest_frontier_fits_even_where_json_needs_most() {
 fn names_of_compartments_are_limited() {
     let name = "a".repeat(COMPARTMENT_NAME_BYTES_MAX);
     survives(frontier(1, &name));
-    let refused = raised(frontier(1, &name), 28 + 8 + 64, 1);
+    let refused = raised(frontier(1, &name), 36 + 8 + 64, 1);
     is_above(refused, "bytes", COMPARTMENT_NAME_BYTES_MAX);
+}
+
+#[test]
+fn ids_of_triggers_are_limited() {
+    let SyncMessage::Frontier(frontier) = frontier(0, "") else {
+        unreachable!("that is what it makes");
+    };
+    let trigger = BoundedString::new("a".repeat(TRIGGER_BYTES_MAX)).unwrap();
+    let longest = SyncMessage::Frontier(Frontier {
+        trigger,
+        ..frontier
+    });
+    survives(longest.clone());
+    is_above(raised(longest, 12, 1), "bytes", TRIGGER_BYTES_MAX);
 }

@@ -4,6 +4,7 @@ use causality_node::Direction;
 use causality_node::EVENTS_MAX;
 use causality_node::NodeEvent;
 use causality_node::NodeEvents;
+use causality_node::Side;
 use causality_node::SyncError;
 
 use crate::world::Network;
@@ -35,17 +36,23 @@ async fn a_watcher_hears_of_sessions_and_of_logs_that_grow() {
         let mut caller = a.events().unwrap();
         sync(&a, &basil, Direction::Push).await;
         let caught_up = |event: &NodeEvent| matches!(event, NodeEvent::CaughtUp { .. });
-        let NodeEvent::CaughtUp { peer: with, report } = until(&mut caller, caught_up).await else {
+        let NodeEvent::CaughtUp {
+            peer: with, report, ..
+        } = until(&mut caller, caught_up).await
+        else {
             unreachable!("that is what was waited for");
         };
         assert_eq!((with, report.facts_sent), (basil.id(), 7));
-        let peer = amber.id();
-        assert_eq!(events.next().await, Some(NodeEvent::SessionBegan { peer }));
+        let (peer, side) = (amber.id(), Side::Acceptor);
+        assert_eq!(
+            events.next().await,
+            Some(NodeEvent::SessionBegan { peer, side })
+        );
         let grown = |event: &NodeEvent| matches!(event, NodeEvent::Grown { .. });
-        let NodeEvent::Grown { log, size } = until(&mut events, grown).await else {
+        let NodeEvent::Grown { log, size, from } = until(&mut events, grown).await else {
             unreachable!("that is what was waited for");
         };
-        assert_eq!((log.origin, size), (amber.id(), 7));
+        assert_eq!((log.origin, size, from), (amber.id(), 7, Some(amber.id())));
         let ended = |event: &NodeEvent| matches!(event, NodeEvent::SessionEnded { .. });
         let NodeEvent::SessionEnded { peer: with, error } = until(&mut events, ended).await else {
             unreachable!("that is what was waited for");

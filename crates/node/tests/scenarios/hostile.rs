@@ -14,6 +14,7 @@ use causality_transport::RecvStream;
 use causality_transport::SendStream;
 use causality_transport::TransportError;
 use causality_wire::BincodeSerializer;
+use causality_wire::BoundedString;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::Frontier;
@@ -104,6 +105,7 @@ fn frontier(round: u32, part: FrontierPart) -> SyncMessage {
     SyncMessage::Frontier(Frontier {
         round,
         part,
+        trigger: BoundedString::default(),
         receives: Receives::Everything,
         last: Page::Last,
         logs: BoundedVec::default(),

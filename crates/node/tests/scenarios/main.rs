@@ -9,3 +9,4 @@ mod hostile;
 mod live;
 mod standing;
 mod strangers;
+mod strategies;

@@ -19,6 +19,7 @@ use causality_quic::Randomness;
 use causality_quic::TransportSecret;
 use causality_store::FactStore;
 use causality_store::MemoryStore;
+use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 use causality_transport::CrossDomainTransport;
 use causality_transport::MemoryNetwork;
@@ -104,7 +105,12 @@ impl Domain {
     }
 
     pub(crate) async fn try_start(&self, peers: Vec<PeerConfig>) -> Result<Node, NodeError> {
-        Node::start(NodeConfig {
+        Node::start(self.config(peers)).await
+    }
+
+    /// A node over the domain's store that knows these peers.
+    pub(crate) fn config(&self, peers: Vec<PeerConfig>) -> NodeConfig {
+        NodeConfig {
             keys: Arc::clone(&self.keys),
             store: Arc::clone(&self.store),
             transport: Some(Arc::clone(&self.transport)),
@@ -112,9 +118,9 @@ impl Domain {
             entropy: Arc::new(Seeded(AtomicU64::new(self.seed))),
             peers,
             policies: SyncPolicies::default(),
+            strategies: FactSynchronizationModel::new(),
             limits: Limits::STANDARD,
-        })
-        .await
+        }
     }
 
     /// As a peer of others: `sends` and `receives` from their side.

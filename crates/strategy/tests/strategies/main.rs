@@ -7,10 +7,10 @@ use causality_fact::{
     WholeContent,
 };
 use causality_strategy::{
-    BATCH_FACTS_FIRST, BidirectionalSyncStrategy, Domains, EventDrivenSyncStrategy, EventTrigger,
-    FactSynchronizationModel, Manner, Party, Polling, PullSyncStrategy, PushSyncStrategy,
-    RetryPolicy, SyncContext, SyncContextKey, SyncMode, SyncPlan, SyncStrategy, SyncView, When,
-    parse_filter,
+    About, BATCH_FACTS_FIRST, BidirectionalSyncStrategy, Domains, EventDrivenSyncStrategy,
+    EventTrigger, FactSynchronizationModel, Manner, Party, Polling, PullSyncStrategy,
+    PushSyncStrategy, RetryPolicy, SyncContext, SyncContextKey, SyncMode, SyncPlan, SyncStrategy,
+    SyncView, When, parse_filter,
 };
 use proptest::prelude::*;
 
@@ -61,9 +61,7 @@ impl Event {
         SyncContext {
             source: UW,
             target: PRESS,
-            fact_type: &core.fact_type,
-            resource: &core.resource,
-            label: &core.label,
+            about: Some(About::of(core)),
             mode,
             auth: None,
         }
@@ -367,6 +365,11 @@ fn a_key_matches_what_meets_all_its_conditions() {
     let context = event.context(SyncMode::Push);
     let label = Label::new("draft").unwrap();
     let resource: Resource = "station/uw".parse().unwrap();
+    let of_event = About::of(event.fact.core());
+    let about = |about| SyncContext {
+        about: Some(about),
+        ..context
+    };
     let others = [
         SyncContext {
             source: PRESS,
@@ -376,18 +379,18 @@ fn a_key_matches_what_meets_all_its_conditions() {
             target: UW,
             ..context
         },
-        SyncContext {
+        about(About {
             fact_type: &FactType::Erasure,
-            ..context
-        },
-        SyncContext {
+            ..of_event
+        }),
+        about(About {
             resource: &resource,
-            ..context
-        },
-        SyncContext {
+            ..of_event
+        }),
+        about(About {
             label: &label,
-            ..context
-        },
+            ..of_event
+        }),
     ];
     for exactness in [0, 1] {
         assert!(key([exactness; 5]).matches(&context));
@@ -401,6 +404,37 @@ fn a_key_matches_what_meets_all_its_conditions() {
             assert!(key(without).matches(other), "condition {number}");
         }
     }
+}
+
+#[test]
+fn before_a_fact_is_known_those_strategies_are_found_that_may_be_chosen_for_it() {
+    let mut model = FactSynchronizationModel::new();
+    model.add(key([9, 9, 9, 9, 9]), Box::new(push("rest")));
+    model.add(key([9, 1, 9, 1, 9]), Box::new(push("events")));
+    model.add(key([9, 0, 9, 0, 9]), Box::new(push("this event")));
+    model.add(key([9, 0, 9, 1, 9]), Box::new(push("herald's events")));
+    let found = |context: &SyncContext<'_>| {
+        let found = model.strategies_for_context(context).into_iter();
+        found.map(|strategy| strategy.id().to_owned()).collect()
+    };
+    let quake = Event::quake();
+    let unknown_fact = SyncContext {
+        about: None,
+        ..quake.context(SyncMode::Push)
+    };
+    let names: Vec<String> = found(&unknown_fact);
+    // With the herald, "events" comes behind "herald's events" for all that it is for.
+    assert_eq!(names, ["this event", "herald's events", "rest"]);
+    let pulled = SyncContext {
+        mode: SyncMode::Pull,
+        ..unknown_fact
+    };
+    assert_eq!(found(&pulled), Vec::<String>::new());
+    let home = SyncContext {
+        target: UW,
+        ..unknown_fact
+    };
+    assert_eq!(found(&home), ["rest"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use causality_fact::KeyLog;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
+use causality_wire::BoundedString;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::Frontier;
@@ -13,6 +14,7 @@ use causality_wire::LogState as StateMessage;
 use causality_wire::Page;
 use causality_wire::Receives;
 use causality_wire::SyncMessage;
+use causality_wire::TRIGGER_BYTES_MAX;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -32,18 +34,26 @@ pub(super) struct Rounds {
     mine: Option<MyRound>,
     theirs: Option<TheirRound>,
     /// Requests for a round after the one that is open.
-    waiting: Vec<RequestId>,
+    waiting: Vec<Request>,
     /// Whether the next round is to be opened although nobody asked.
     pub(super) is_wanted: bool,
     /// The number of the next round of this side; its parity is that of the side.
     next: u32,
 }
 
+/// A request for a round.
+#[derive(Debug)]
+struct Request {
+    id: RequestId,
+    /// The trigger for whose sake it is; empty for none.
+    trigger: BoundedString<TRIGGER_BYTES_MAX>,
+}
+
 /// A round that this side opened.
 #[derive(Debug)]
 struct MyRound {
     number: u32,
-    requests: Vec<RequestId>,
+    requests: Vec<Request>,
     /// The logs that this side wanted when it opened the round.
     wanted: BTreeSet<LogId>,
     /// The logs that the peer offered on top of these.
@@ -120,8 +130,10 @@ impl Session {
     pub(crate) fn start_round(
         &mut self,
         engine: &mut Engine,
-        request: RequestId,
+        id: RequestId,
+        trigger: BoundedString<TRIGGER_BYTES_MAX>,
     ) -> Result<(), SyncError> {
+        let request = Request { id, trigger };
         if self.rounds.mine.is_some() {
             self.rounds.waiting.push(request);
             return Ok(());
@@ -137,11 +149,7 @@ impl Session {
         Ok(())
     }
 
-    fn open_round(
-        &mut self,
-        engine: &mut Engine,
-        requests: Vec<RequestId>,
-    ) -> Result<(), SyncError> {
+    fn open_round(&mut self, engine: &mut Engine, requests: Vec<Request>) -> Result<(), SyncError> {
         let number = self.rounds.next;
         self.rounds.next = number.wrapping_add(2);
         self.rounds.is_wanted = false;
@@ -151,6 +159,8 @@ impl Session {
         let states = self.states(engine, &logs)?;
         let pairs = logs.into_iter().zip(&states);
         let wanted = pairs.filter(|(_, state)| state.wanted).map(|(log, _)| log);
+        let mut triggers = requests.iter().map(|request| &request.trigger);
+        let trigger = triggers.find(|trigger| !trigger.is_empty()).cloned();
         self.rounds.mine = Some(MyRound {
             number,
             requests,
@@ -160,7 +170,8 @@ impl Session {
             peer_is_done: false,
             received_before: self.receiving.facts,
         });
-        self.send_frontier(engine, number, FrontierPart::Open, states);
+        let trigger = trigger.unwrap_or_default();
+        self.send_frontier(engine, number, FrontierPart::Open, trigger, states);
         Ok(())
     }
 
@@ -172,6 +183,7 @@ impl Session {
         let Frontier {
             round,
             part,
+            trigger,
             receives,
             last,
             logs,
@@ -179,9 +191,12 @@ impl Session {
         if *self.peer_receives.get_or_insert(receives) != receives {
             return Err(SyncError::Violation("another wish within a session"));
         }
+        if part != FrontierPart::Open && !trigger.is_empty() {
+            return Err(SyncError::Violation("a trigger of a round that is open"));
+        }
         let states = self.learn(&logs)?;
         match part {
-            FrontierPart::Open => self.opened(engine, round, &states, last),
+            FrontierPart::Open => self.opened(engine, (round, trigger), &states, last),
             FrontierPart::Reply => self.replied(engine, round, &states, last),
             FrontierPart::Answer => self.answered(engine, round, &states, last),
         }
@@ -208,7 +223,7 @@ impl Session {
     fn opened(
         &mut self,
         engine: &mut Engine,
-        round: u32,
+        (round, trigger): (u32, BoundedString<TRIGGER_BYTES_MAX>),
         states: &[(LogId, &StateMessage)],
         last: Page,
     ) -> Result<(), SyncError> {
@@ -226,6 +241,10 @@ impl Session {
         if named.is_none() {
             // This round serves for what was wanted so far. What changes behind its first page may come too late for it.
             self.rounds.is_wanted = false;
+            if !trigger.is_empty() {
+                let (peer, trigger) = (self.peer, trigger.into_string());
+                engine.event(Event::Triggered { peer, trigger });
+            }
         }
         let mut named = named.unwrap_or_default();
         self.take_states(engine, states)?;
@@ -263,7 +282,8 @@ impl Session {
             stage: Stage::Awaiting,
             peer_is_done: false,
         });
-        self.send_frontier(engine, round, FrontierPart::Reply, states);
+        let none = BoundedString::default();
+        self.send_frontier(engine, round, FrontierPart::Reply, none, states);
         if awaits {
             return Ok(());
         }
@@ -293,7 +313,8 @@ impl Session {
         let first = mine.first.clone();
         if !first.is_empty() {
             let states = self.states(engine, &(&self.desired(engine) & &first))?;
-            self.send_frontier(engine, round, FrontierPart::Answer, states);
+            let none = BoundedString::default();
+            self.send_frontier(engine, round, FrontierPart::Answer, none, states);
         }
         let owed = self.owe(engine);
         if let Some(mine) = &mut self.rounds.mine {
@@ -420,6 +441,7 @@ impl Session {
         engine: &mut Engine,
         round: u32,
         part: FrontierPart,
+        trigger: BoundedString<TRIGGER_BYTES_MAX>,
         mut states: Vec<StateMessage>,
     ) {
         let receives = if self.receives {
@@ -439,6 +461,7 @@ impl Session {
             let frontier = Frontier {
                 round,
                 part,
+                trigger: trigger.clone(),
                 receives,
                 last,
                 logs,
@@ -580,7 +603,7 @@ impl Session {
             facts_received: self.receiving.facts - round.received_before,
             round_trips: 1 + u32::from(taken || facts_sent > 0),
         };
-        for request in round.requests {
+        for Request { id: request, .. } in round.requests {
             engine.event(Event::CaughtUp { request, report });
         }
         let requests = std::mem::take(&mut self.rounds.waiting);

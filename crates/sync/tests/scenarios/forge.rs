@@ -246,6 +246,7 @@ pub(crate) fn frontier(
     SyncMessage::Frontier(Frontier {
         round,
         part,
+        trigger: BoundedString::default(),
         receives: Receives::Everything,
         last,
         logs: BoundedVec::new(logs).unwrap(),

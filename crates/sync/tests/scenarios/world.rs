@@ -237,7 +237,14 @@ impl World {
 
     pub(crate) fn start_round(&mut self, domain: usize, session: SessionId) -> RequestId {
         let request = self.request();
-        self.handle(domain, Input::StartRound { session, request });
+        self.handle(
+            domain,
+            Input::StartRound {
+                session,
+                request,
+                trigger: None,
+            },
+        );
         request
     }
 
