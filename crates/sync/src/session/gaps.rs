@@ -315,7 +315,7 @@ impl Session {
         let log = self.names.log(sets.log)?;
         let unasked = || SyncError::Violation("sets that nobody asked for");
         let outgoing = self.sending.logs.get_mut(&log).ok_or_else(unasked)?;
-        if outgoing.number() != Some(sets.log) {
+        if outgoing.number().is_some_and(|number| number != sets.log) {
             // They were on their way when the log was wanted anew.
             return Ok(());
         }

@@ -60,6 +60,8 @@ fn messages_on_the_stream_of_others_end_the_session() {
 fn sets_travel_only_where_there_is_a_reason() {
     let mut forge = Forge::offered();
     let log = forge.number;
+    // Once for each time that the peer heard of the log.
+    forge.say(SyncMessage::SetsRequest(SetsRequest { log }));
     forge.say(SyncMessage::SetsRequest(SetsRequest { log }));
     forge.ends("a question about sets without reason");
     let mut forge = Forge::offered();
