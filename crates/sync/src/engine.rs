@@ -429,21 +429,23 @@ impl Engine {
         match self.pending.remove(&ticket) {
             Some(Pending::AppendCommit(built)) => {
                 let grown = built.grown();
+                let before = grown.map_or(0, |log| self.held(&log).size);
                 let event = built.finish(self);
                 self.event(event);
                 if let Some(log) = grown {
-                    self.grown(log, None);
+                    self.grown(log, (before, None), None);
                 }
             }
             Some(Pending::IngestCommit(session, ingested, cost)) => {
                 let log = ingested.log;
                 let from = self.sessions.get(&session).map(Session::peer);
+                let before = self.held(&log).size;
                 ingested.finish(self);
                 self.with_session(session, |session, engine| {
                     session.ingested(engine, &ingested, cost);
                     Ok(())
                 });
-                self.grown(log, from);
+                self.grown(log, (before, Some(session)), from);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
             Some(Pending::Note) => {
@@ -507,12 +509,12 @@ impl Engine {
     }
 
     /// A log has more durable facts: whoever may have them gets them.
-    fn grown(&mut self, log: LogId, from: Option<DomainId>) {
+    fn grown(&mut self, log: LogId, new: (u64, Option<SessionId>), from: Option<DomainId>) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
         self.event(Event::Grown { log, size, from });
         self.next_upgrade(log);
         for id in self.session_ids() {
-            self.with_session(id, |session, engine| session.log_grown(engine, log));
+            self.with_session(id, |session, engine| session.log_grown(engine, log, new));
         }
     }
 
@@ -599,10 +601,15 @@ impl Engine {
 
     /// The positions of a log that are not taken from a peer, by the rules of now.
     pub fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+        Some(&self.not_taken(peer, log)?.positions)
+    }
+
+    /// The same, with those that may be taken should the peer show more of them.
+    pub(crate) fn not_taken(&self, peer: DomainId, log: &LogId) -> Option<&Declined> {
         let declined = self.declined.get(&(peer, *log))?;
         let policies = self.policies.get(&peer)?;
         let hold = declined.rules.hold(&policies.inward, self.now_ms);
-        hold.then_some(&declined.positions)
+        hold.then_some(declined)
     }
 
     /// What of a log is durable, as it is told to a peer.

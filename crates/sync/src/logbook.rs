@@ -84,6 +84,8 @@ pub(crate) struct LogState {
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     pub(crate) head: TreeHead,
+    /// How many upgrades of positions are.
+    pub(crate) changes: u64,
     newest: Option<Arc<Signed>>,
     whole: Option<Arc<Signed>>,
 }
@@ -95,6 +97,7 @@ impl Default for Durable {
                 size: 0,
                 root: TreeHash::empty(),
             },
+            changes: 0,
             newest: None,
             whole: None,
         }
@@ -141,6 +144,7 @@ impl LogState {
                 size: self.tree.size(),
                 root: self.tree.root(),
             },
+            changes: self.changes,
             newest: self.newest.clone(),
             whole: self.whole.clone(),
         }

@@ -62,6 +62,11 @@ impl Rules {
         }
     }
 
+    /// The same, but not beyond the time of others.
+    pub(crate) fn and(self, other: Self) -> Self {
+        self.until(other.until_ms)
+    }
+
     fn encode(&self, to: &mut Encoder) {
         to.raw(&self.digest).fixed_u64(self.until_ms);
     }

@@ -156,9 +156,17 @@ impl Session {
         }
     }
 
-    /// A log has more durable facts.
-    pub(crate) fn log_grown(&mut self, engine: &mut Engine, log: LogId) -> Result<(), SyncError> {
+    /// A log has more durable facts: from a position on, and brought by a session, if not by an append.
+    pub(crate) fn log_grown(
+        &mut self,
+        engine: &mut Engine,
+        log: LogId,
+        (before, by): (u64, Option<SessionId>),
+    ) -> Result<(), SyncError> {
         self.confirm_progress(engine, log);
+        if by != Some(self.id) {
+            self.log_caught_up(engine, log, before);
+        }
         if self.offers(engine, &log) && !self.sending.is_known(&log) {
             // The peer does not know of it yet.
             self.rounds.is_wanted = true;

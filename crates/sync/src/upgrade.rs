@@ -201,6 +201,7 @@ impl Engine {
             self.upgrades.remove(&log);
         }
         if let Some(state) = self.logs.get_mut(&log) {
+            state.durable.changes = state.changes;
             for (position, extent) in &changed {
                 state.holes.set(*position..*position + 1, *extent);
             }

@@ -8,6 +8,7 @@ use causality_fact::DomainId;
 use causality_fact::KeptBack;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
+use causality_strategy::PeerPolicy;
 use causality_wire::BoundedBytes;
 use causality_wire::Held;
 use causality_wire::Holes;
@@ -27,6 +28,7 @@ use crate::engine::Engine;
 use crate::holes::Decided;
 use crate::holes::Extent;
 use crate::holes::Holdings;
+use crate::holes::Holes as HeldHoles;
 use crate::holes::insert;
 use crate::holes::is_small;
 use crate::holes::note;
@@ -49,7 +51,7 @@ pub(super) struct Gaps {
     confirmed: u64,
     /// What the peer said last that it holds.
     held: Held,
-    /// The rules by which everything below what was sent was decided.
+    /// The rules by which everything below what was sent was decided, if these were the same.
     rules: Option<Rules>,
     kept: KeptBack,
     /// Whether the peer was told what is kept back.
@@ -85,10 +87,19 @@ impl Default for Gaps {
 }
 
 impl Gaps {
-    /// The peer is to be asked what it holds.
-    pub(super) fn ask(&mut self) {
+    /// The peer shows less than a whole fact, of which it may hold no more: it is to be asked, also if it was asked before.
+    pub(super) fn ask_again(&mut self) {
+        self.held = Held::Incomplete;
         self.sets = match self.sets {
             Sets::Asked(_) => Sets::Asked(true),
+            Sets::Unknown | Sets::Wanted | Sets::Known(_) => Sets::Wanted,
+        };
+    }
+
+    /// The peer is to be asked what it holds. An answer that is on its way is compared with what is held here when it comes.
+    pub(super) fn ask(&mut self) {
+        self.sets = match self.sets {
+            Sets::Asked(again) => Sets::Asked(again),
             Sets::Unknown | Sets::Wanted | Sets::Known(_) => Sets::Wanted,
         };
     }
@@ -125,6 +136,11 @@ impl Gaps {
     pub(super) fn next(&self) -> Vec<u64> {
         let positions = self.open.runs().flatten();
         positions.take(REVEAL_POSITIONS_MAX).collect()
+    }
+
+    /// Something is about to be decided by a policy: what other rules decided before may not be what this one would have.
+    pub(super) fn decide_by(&mut self, policy: &PeerPolicy, now_ms: u64) {
+        self.rules = self.rules.filter(|rules| rules.hold(policy, now_ms));
     }
 
     /// A position was read, or there is nothing to read there.
@@ -169,14 +185,21 @@ impl Gaps {
         self.sent += 1;
     }
 
-    /// The peer told how many of these it has, and what it holds.
-    pub(super) fn confirmed(&mut self, messages: u64, held: Held) -> Result<(), SyncError> {
+    /// The peer told how many of these it has.
+    pub(super) fn confirmed(&mut self, messages: u64) -> Result<(), SyncError> {
         if messages > self.sent {
             return Err(SyncError::Violation("a receipt for what was not sent"));
         }
         self.confirmed = self.confirmed.max(messages);
-        self.held = held;
         Ok(())
+    }
+
+    /// The peer told what it holds. While more is on its way to it, that does not say that it lacks nothing.
+    pub(super) fn told(&mut self, held: Held, is_last: bool) {
+        self.held = match held {
+            Held::Complete if !is_last || self.sent > self.confirmed => self.held,
+            held => held,
+        };
     }
 
     /// More of a position became known here.
@@ -187,9 +210,7 @@ impl Gaps {
         match &self.sets {
             Sets::Known(held) if held.covers(position, extent) => {}
             Sets::Known(_) => insert(&mut self.open, position..position + 1),
-            Sets::Unknown | Sets::Wanted => self.ask(),
-            // The answer is compared with what is held here when it comes.
-            Sets::Asked(_) => {}
+            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => self.ask(),
         }
     }
 
@@ -197,6 +218,17 @@ impl Gaps {
     pub(super) fn peer_showed(&mut self, position: u64, extent: Extent) {
         if let Sets::Known(held) = &mut self.sets {
             held.add(position, extent);
+        }
+    }
+
+    /// Positions that the peer knows came to be held here.
+    fn grown(&mut self, rows: &PositionSet, holes: &HeldHoles) {
+        if self.held == Held::Complete || rows.is_empty() {
+            return;
+        }
+        match &self.sets {
+            Sets::Known(held) => self.open = self.open.union(&held.lacks(rows, holes)),
+            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => self.ask(),
         }
     }
 
@@ -239,8 +271,21 @@ impl Session {
         let Some(outgoing) = outgoing.filter(|outgoing| outgoing.is_wanted()) else {
             return;
         };
+        let is_last =
+            outgoing.sent() <= state.size && outgoing.gaps.sent == outgoing.gaps.confirmed;
         let gaps = &mut outgoing.gaps;
-        gaps.held = state.held;
+        gaps.told(state.held, is_last);
+        gaps.decide_by(policy, now_ms);
+        if !is_last && gaps.rules.is_none() {
+            // What is on its way was decided by other rules: what came of that is known when it has arrived.
+            gaps.ask();
+            self.ask_for_sets(engine, log);
+            return;
+        }
+        let rules = match gaps.rules {
+            Some(before) if !is_last => before,
+            _ => rules,
+        };
         let held = digests(&state.held);
         let Some((held, own)) = held.zip(engine.logs.get(&log)) else {
             gaps.peer_has_all(state.size, rules);
@@ -251,7 +296,7 @@ impl Session {
         // not said.
         let is_settled = |settlement: &&Settlement| {
             settlement.rules.hold(policy, now_ms)
-                && settlement.changes == own.changes
+                && settlement.changes == own.durable.changes
                 && settlement.held == held
                 && own.holes.rows(settlement.size..size).is_empty()
         };
@@ -260,7 +305,7 @@ impl Session {
             if gaps.rules.is_none() {
                 gaps.kept = settlement.kept.clone();
             }
-            gaps.rules = Some(settlement.rules);
+            gaps.rules = Some(settlement.rules.and(rules));
         } else if own.holes.rows(0..size).is_empty() {
             gaps.rules = Some(rules);
         } else {
@@ -278,6 +323,15 @@ impl Session {
         let is_idle = outgoing.is_wanted() && outgoing.is_confirmed();
         let gaps = &mut outgoing.gaps;
         let is_due = is_idle && matches!(gaps.sets, Sets::Wanted) && gaps.sent == gaps.confirmed;
+        if is_due && gaps.held == Held::Complete {
+            // All that was on its way has arrived, and left nothing to ask about.
+            if let Some(policies) = engine.policies(self.peer) {
+                let rules = Rules::of(&policies.outward, engine.now_ms);
+                let size = outgoing.sent();
+                outgoing.gaps.peer_has_all(size, rules);
+            }
+            return;
+        }
         let Some(log) = outgoing.number().filter(|_| is_due) else {
             return;
         };
@@ -347,6 +401,18 @@ impl Session {
         self.settle_log(engine, log)
     }
 
+    /// A log has more durable facts, of which the peer was ahead.
+    pub(super) fn log_caught_up(&mut self, engine: &mut Engine, log: LogId, before: u64) {
+        let outgoing = self.sending.logs.get_mut(&log);
+        let Some((outgoing, own)) = outgoing.zip(engine.logs.get(&log)) else {
+            return;
+        };
+        let size = own.durable.size().min(outgoing.sent());
+        let rows = own.holes.rows(before..size);
+        outgoing.gaps.grown(&rows, &own.holes);
+        self.ask_for_sets(engine, log);
+    }
+
     /// More of positions of a log became known here.
     pub(crate) fn log_upgraded(
         &mut self,
@@ -380,7 +446,10 @@ impl Session {
         let Some(state) = engine.logs.get(&log) else {
             return;
         };
-        let (changes, size) = (state.changes, outgoing.sent().min(state.durable.size()));
+        let (changes, size) = (
+            state.durable.changes,
+            outgoing.sent().min(state.durable.size()),
+        );
         if !outgoing.gaps.is_kept_told {
             if !has_credit {
                 return;

@@ -120,6 +120,8 @@ impl Outgoing {
 pub(crate) struct RevealLoad {
     pub(crate) log: LogId,
     pub(crate) positions: Vec<u64>,
+    /// Under which number the peer wanted it: of one that it refused since, it may know less.
+    number: Option<LogNumber>,
 }
 
 /// A read of a chunk, and under which checkpoint it will be sent.
@@ -247,7 +249,7 @@ impl Session {
     ) {
         if let Some(outgoing) = self.sending.logs.get_mut(log) {
             if size > outgoing.sent && !is_whole {
-                outgoing.gaps.ask();
+                outgoing.gaps.ask_again();
             }
             outgoing.sent = outgoing.sent.max(size);
             outgoing.confirmed = outgoing.confirmed.max(size);
@@ -290,6 +292,7 @@ impl Session {
                 continue;
             }
             let positions = outgoing.gaps.next();
+            let number = outgoing.number;
             if !self.offers(engine, &log) {
                 continue;
             }
@@ -298,7 +301,14 @@ impl Session {
                     outgoing.is_loading = true;
                 }
                 self.sending.loads += 1;
-                engine.load_reveal(self.id, RevealLoad { log, positions });
+                engine.load_reveal(
+                    self.id,
+                    RevealLoad {
+                        log,
+                        positions,
+                        number,
+                    },
+                );
                 continue;
             }
             let Some(state) = engine.logs.get(&log) else {
@@ -341,6 +351,7 @@ impl Session {
                 self.send_facts(engine, log, chunk, &shown)?;
             }
         }
+        // It may have been wanted while this was read.
         self.ask_for_sets(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
@@ -349,7 +360,7 @@ impl Session {
 
     /// What of entries the peer may see: of the first of them, as many as go into one chunk.
     fn shown<'a>(
-        &self,
+        &mut self,
         engine: &mut Engine,
         log: &LogId,
         entries: &'a [StoredEntry],
@@ -359,6 +370,9 @@ impl Session {
             return Ok(Vec::new());
         };
         let policy = &policies.outward;
+        if let Some(outgoing) = self.sending.logs.get_mut(log) {
+            outgoing.gaps.decide_by(policy, engine.now_ms);
+        }
         let is_whole = policy.shares_whole(&name, engine.now_ms);
         let (mut shown, mut bytes) = (Vec::with_capacity(entries.len()), 0);
         for entry in entries {
@@ -380,13 +394,18 @@ impl Session {
         entries: &[StoredEntry],
     ) -> Result<(), SyncError> {
         self.sending.loads = self.sending.loads.saturating_sub(1);
-        let RevealLoad { log, positions } = load;
+        let RevealLoad {
+            log,
+            positions,
+            number: wanted,
+        } = load;
         let may_go = self.offers(engine, &log) && self.sending.credit > 0;
         let Some(outgoing) = self.sending.logs.get_mut(&log) else {
             return Ok(());
         };
         outgoing.is_loading = false;
-        let number = outgoing.number.filter(|_| outgoing.is_wanted);
+        let is_still = |number: &LogNumber| outgoing.is_wanted && Some(*number) == wanted;
+        let number = outgoing.number.filter(is_still);
         if let Some(number) = number.filter(|_| may_go)
             && !self
                 .sending
@@ -429,8 +448,9 @@ impl Session {
                 engine.send(self.id, feed_of(number), message);
             }
         }
-        self.ask_for_sets(engine, log);
         self.conclude(engine, log);
+        // It may have been wanted while this was read.
+        self.ask_for_sets(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
         self.settle_log(engine, log)
@@ -531,7 +551,9 @@ impl Session {
         }
         let is_current = outgoing.number == Some(receipt.log);
         if is_current {
-            outgoing.gaps.confirmed(receipt.reveals, receipt.held)?;
+            outgoing.gaps.confirmed(receipt.reveals)?;
+            let is_last = outgoing.confirmed >= outgoing.sent;
+            outgoing.gaps.told(receipt.held, is_last);
         }
         let refused = receipt
             .refused
