@@ -53,11 +53,13 @@ use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
 use crate::logbook::Durable;
 use crate::logbook::LogState;
+use crate::metrics::SyncMetrics;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
+use crate::registry::FactSyncRegistry;
 use crate::restore::Restored;
 use crate::session::ChunkLoad;
 use crate::session::RevealLoad;
@@ -95,6 +97,8 @@ pub struct Engine {
     /// Rows on their way to positions that are known.
     pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
     pub(crate) meters: Meters,
+    pub(crate) metrics: SyncMetrics,
+    pub(crate) registry: FactSyncRegistry,
     /// When rules change by themselves, or a volume is free again.
     wakes: BTreeSet<u64>,
     /// The time of the last input.
@@ -166,10 +170,12 @@ impl Engine {
             random,
             policies: BTreeMap::new(),
             declined: restored.declined,
+            registry: FactSyncRegistry::restore(&restored.settlements),
             settlements: restored.settlements,
             sources: restored.sources,
             upgrades: BTreeMap::new(),
             meters: Meters::default(),
+            metrics: SyncMetrics::default(),
             wakes: BTreeSet::new(),
             now_ms: 0,
             sessions: BTreeMap::new(),
@@ -270,6 +276,21 @@ impl Engine {
         !self.unnoted.is_empty()
     }
 
+    /// What was counted so far.
+    pub fn metrics(&self) -> &SyncMetrics {
+        &self.metrics
+    }
+
+    /// Goes on counting where an engine ended that failed.
+    pub fn count_on(&mut self, failed: Self) {
+        self.metrics = failed.metrics;
+        let error = SyncError::Failed("the store failed");
+        for session in failed.sessions.values() {
+            let counted = self.metrics.of(session.peer());
+            counted.ended(Some(&error), session.is_in_round());
+        }
+    }
+
     /// How many facts of a session the peer has confirmed as durable, and how many of the peer's are durable here;
     /// `None` when it is gone.
     pub fn session_counts(&self, session: SessionId) -> Option<(u64, u64)> {
@@ -335,6 +356,7 @@ impl Engine {
             direction,
             ..
         } = connected;
+        self.metrics.of(domain).sessions += 1;
         self.sessions
             .insert(id, Session::new(id, domain, keys, side, direction));
     }
@@ -413,9 +435,9 @@ impl Engine {
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
             Some(Pending::Note) => {
-                let noted = self.unnoted.pop_front();
-                self.outputs
-                    .extend(noted.map(|noted| Output::Event(noted.into())));
+                if let Some(noted) = self.unnoted.pop_front() {
+                    self.event(noted.into());
+                }
                 for id in self.session_ids() {
                     self.with_session(id, Session::noted);
                 }
@@ -475,11 +497,18 @@ impl Engine {
     /// A log has more durable facts: whoever may have them gets them.
     fn grown(&mut self, log: LogId) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
+        self.registry.log_grown(log, size, self.now_ms);
         self.event(Event::Grown { log, size });
         self.next_upgrade(log);
         for id in self.session_ids() {
             self.with_session(id, |session, engine| session.log_grown(engine, log));
         }
+    }
+
+    pub(crate) fn session_with(&self, peer: DomainId) -> Option<&Session> {
+        self.sessions
+            .values()
+            .find(|session| session.peer() == peer)
     }
 
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
@@ -515,7 +544,9 @@ impl Engine {
     }
 
     fn end(&mut self, session: SessionId, error: Option<SyncError>) {
-        if self.sessions.remove(&session).is_some() {
+        if let Some(ended) = self.sessions.remove(&session) {
+            let counted = self.metrics.of(ended.peer());
+            counted.ended(error.as_ref(), ended.is_in_round());
             self.event(Event::Ended { session, error });
         }
     }
@@ -625,6 +656,7 @@ impl Engine {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        self.metrics.record_event(&event);
         self.outputs.push_back(Output::Event(event));
     }
 

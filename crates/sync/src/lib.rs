@@ -26,6 +26,7 @@
 mod engine;
 
 mod effect;
+mod metrics;
 
 mod append;
 mod draft;
@@ -36,6 +37,7 @@ mod decide;
 mod holes;
 mod ingest;
 mod peers;
+mod registry;
 mod session;
 mod upgrade;
 
@@ -59,6 +61,10 @@ pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
     LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
 };
+pub use metrics::{
+    BATCH_BOUNDS, Counts, Histogram, METRICS_PEERS_MAX, PeerMetrics, SyncMetrics, Traffic,
+};
+pub use registry::{Lag, REFUSED_RUNS_MAX, SyncStatus};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{
     CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,

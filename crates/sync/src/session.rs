@@ -110,6 +110,13 @@ impl Session {
         self.peer
     }
 
+    /// Whether the peer says that it holds a position of a log, which was asked for.
+    pub(crate) fn has_asked_for(&self, log: &LogId, position: u64) -> bool {
+        self.receiving
+            .peer_size(log)
+            .is_some_and(|size| position < size)
+    }
+
     pub(crate) fn receive(
         &mut self,
         engine: &mut Engine,

@@ -39,7 +39,7 @@ const REVEAL_POSITIONS_MAX: usize = 1024;
 
 /// What a peer may lack of a log below what it was sent.
 #[derive(Debug)]
-pub(super) struct Gaps {
+pub(crate) struct Gaps {
     /// Positions that are still to be read and decided.
     open: PositionSet,
     sets: Sets,
@@ -100,6 +100,16 @@ impl Gaps {
     /// Whether nothing is owed, and all that was sent is confirmed.
     pub(super) fn is_quiet(&self) -> bool {
         self.open.is_empty() && !self.is_asking() && self.sent == self.confirmed
+    }
+
+    /// The positions that are still to be read and decided.
+    pub(crate) fn open(&self) -> &PositionSet {
+        &self.open
+    }
+
+    /// What is kept back.
+    pub(crate) fn kept(&self) -> &KeptBack {
+        &self.kept
     }
 
     /// The positions to be read next.
@@ -257,6 +267,7 @@ impl Session {
             return;
         };
         outgoing.gaps.sets = Sets::Asked(false);
+        engine.metrics.of(self.peer).sets_asked += 1;
         self.send_control(engine, SyncMessage::SetsRequest(SetsRequest { log }));
     }
 
@@ -270,6 +281,7 @@ impl Session {
         if !self.sets_due.remove(&log) {
             return Err(SyncError::Violation("a question about sets without reason"));
         }
+        engine.metrics.of(self.peer).sets_told += 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
         let holdings = engine.logs.get(&log).map(|state| {
@@ -366,12 +378,14 @@ impl Session {
         else {
             return;
         };
+        let refused = engine.registry.refused_by(self.peer, &log);
         let settlement = Settlement {
             rules,
             changes: state.changes,
             size,
             held,
             kept: gaps.kept.clone(),
+            refused: refused.cloned().unwrap_or_default(),
         };
         let key = (self.peer, log);
         let is_known = engine.settlements.get(&key) == Some(&settlement);

@@ -3,6 +3,7 @@
 use causality_fact::KeyLog;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
+use causality_fact::MAX_TREE_SIZE;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::Frontier;
@@ -116,6 +117,11 @@ impl Rounds {
 }
 
 impl Session {
+    /// Whether a round of this side is open.
+    pub(crate) fn is_in_round(&self) -> bool {
+        self.rounds.mine.is_some()
+    }
+
     /// Opens a round, at once or when the one that is open has ended: that one may leave out what came since.
     pub(crate) fn start_round(
         &mut self,
@@ -142,6 +148,7 @@ impl Session {
         engine: &mut Engine,
         requests: Vec<RequestId>,
     ) -> Result<(), SyncError> {
+        engine.metrics.record_sync_attempt(self.peer);
         let number = self.rounds.next;
         self.rounds.next = number.wrapping_add(2);
         self.rounds.is_wanted = false;
@@ -366,12 +373,19 @@ impl Session {
         for (log, state) in states {
             self.compare(engine, *log, state)?;
             if self.offers(engine, log) {
-                self.peer_holds(*log, state);
+                if self.peer_holds(*log, state) {
+                    let rest = state.size..MAX_TREE_SIZE;
+                    engine.registry.not_refused(self.peer, *log, rest);
+                }
+                if state.held == Held::Complete {
+                    engine.registry.not_refused(self.peer, *log, 0..state.size);
+                }
+                self.record(engine, *log);
                 self.weigh(engine, *log, state);
                 self.settle_log(engine, *log)?;
             }
             if state.offered && self.takes(engine, log) {
-                self.peer_offers(*log);
+                self.peer_offers(*log, state.size);
             }
         }
         Ok(())
@@ -582,6 +596,7 @@ impl Session {
             facts_received: self.receiving.facts - round.received_before,
             round_trips: 1 + u32::from(taken || facts_sent > 0),
         };
+        engine.metrics.of(self.peer).caught_up(&report);
         for request in round.requests {
             engine.event(Event::CaughtUp { request, report });
         }

@@ -44,6 +44,7 @@ use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Signed;
+use crate::registry::Progress;
 
 /// What goes to the peer.
 #[derive(Debug)]
@@ -188,11 +189,13 @@ impl Sending {
 }
 
 impl Session {
-    /// The peer told what it holds of a log that it may have, and whether it wants more of it.
-    pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) {
+    /// The peer told what it holds of a log that it may have, and whether it wants more of it; `true` when it did not want
+    /// it before, or refused it.
+    pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) -> bool {
         let outgoing = self.sending.logs.entry(log).or_default();
         let number = Some(state.log.number());
-        if state.wanted && outgoing.number != number {
+        let is_new = state.wanted && outgoing.number != number;
+        if is_new {
             // It wants the log, or wants it again after it had refused it: from what it holds.
             *outgoing = Outgoing {
                 number,
@@ -207,6 +210,7 @@ impl Session {
         outgoing.confirmed = outgoing.confirmed.max(state.size);
         outgoing.keys = outgoing.keys.max(state.keys as usize);
         self.sending.make_due(log);
+        is_new
     }
 
     /// Whoever sends a log holds it: it does not go back. What it sent as a hash only it may lack.
@@ -224,7 +228,30 @@ impl Session {
             outgoing.sent = outgoing.sent.max(size);
             outgoing.confirmed = outgoing.confirmed.max(size);
             self.ask_for_sets(engine, *log);
+            self.record(engine, *log);
         }
+    }
+
+    /// Notes for later how far the peer is with a log.
+    pub(super) fn record(&self, engine: &mut Engine, log: LogId) {
+        let Some(outgoing) = self.sending.logs.get(&log) else {
+            return;
+        };
+        let progress = Progress {
+            is_wanted: outgoing.is_wanted,
+            sent: outgoing.sent,
+            confirmed: outgoing.confirmed,
+        };
+        let size = engine.held(&log).size;
+        let now_ms = engine.now_ms;
+        let registry = &mut engine.registry;
+        registry.record_sync((self.peer, log), progress, size, now_ms);
+    }
+
+    /// What the peer may lack of a log.
+    pub(crate) fn gaps(&self, log: &LogId) -> Option<&Gaps> {
+        let outgoing = self.sending.logs.get(log)?;
+        Some(&outgoing.gaps)
     }
 
     /// Whether the peer has confirmed a log up to a size, or will not get it.
@@ -340,6 +367,17 @@ impl Session {
             }
             shown.push(one);
         }
+        let is_kept = |one: &&Shown<'_>| {
+            matches!(
+                one,
+                Shown::Hash {
+                    decided: Some(_),
+                    ..
+                }
+            )
+        };
+        let kept = shown.iter().filter(is_kept).count() as u64;
+        engine.metrics.of(self.peer).kept_back += kept;
         Ok(shown)
     }
 
@@ -383,17 +421,24 @@ impl Session {
                     && let Shown::Row(bytes, _) = shown
                 {
                     rows.push((entry.position, &bytes[..]));
+                    let again = entry.position..entry.position + 1;
+                    engine.registry.not_refused(self.peer, log, again);
                 }
             }
             let done = positions.iter().filter(|position| **position < until);
             done.for_each(|position| outgoing.gaps.done(*position));
             if !rows.is_empty() {
                 outgoing.gaps.sent();
-                self.sending.facts += rows.len() as u64;
+                let facts = rows.len() as u64;
+                self.sending.facts += facts;
                 let rows = BoundedBytes::new(encode_reveal(rows));
                 let rows = rows.map_err(|_| SyncError::Failed("the store gave too much"))?;
                 self.sending.bytes += rows.len() as u64;
                 self.sending.unflushed += rows.len();
+                let sent = &mut engine.metrics.of(self.peer).sent;
+                sent.batch(facts);
+                sent.revealed += facts;
+                sent.bytes += rows.len() as u64;
                 let message = SyncMessage::Reveal(Reveal { log: number, rows });
                 self.sending.spend(cost(&message));
                 engine.send(self.id, feed_of(number), message);
@@ -427,6 +472,7 @@ impl Session {
             outgoing.is_wanted = false;
             let peer = self.peer;
             engine.event(Event::TooFarBehind { log, peer });
+            self.record(engine, log);
             return Ok(false);
         };
         (outgoing.announced, outgoing.keys) = (until, known);
@@ -454,7 +500,11 @@ impl Session {
         outgoing.sent = chunk.from + shown.len() as u64;
         let bytes = chunk.entries.len();
         let rows = shown.iter().filter(|shown| matches!(shown, Shown::Row(..)));
-        self.sending.facts += rows.count() as u64;
+        let rows = rows.count() as u64;
+        let counted = &mut engine.metrics.of(self.peer).sent;
+        counted.batch(rows);
+        counted.bytes += bytes as u64;
+        self.sending.facts += rows;
         self.sending.bytes += bytes as u64;
         self.sending.unflushed += bytes;
         let message = FactSync::new(number, chunk);
@@ -462,6 +512,7 @@ impl Session {
         let message = SyncMessage::FactSync(message);
         self.sending.spend(cost(&message));
         engine.send(self.id, feed_of(number), message);
+        self.record(engine, log);
         Ok(())
     }
 
@@ -508,6 +559,10 @@ impl Session {
                 engine.event(Event::Declined { log, peer, reason });
             }
         }
+        if is_current {
+            engine.registry.refused(self.peer, log, &receipt.refused);
+        }
+        self.record(engine, log);
         let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
         let credit = self.sending.credit.saturating_add(credit);
         self.sending.credit = credit.min(CREDIT_BYTES as i64);

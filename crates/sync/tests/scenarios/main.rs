@@ -12,6 +12,7 @@ mod lanes;
 mod limits;
 mod live;
 mod lost;
+mod metrics;
 mod restore;
 mod schedules;
 mod world;
