@@ -21,6 +21,7 @@ use causality_store::Batch;
 use causality_store::Mark;
 use causality_store::SideWrite;
 use causality_store::StoreError;
+use causality_wire::Convergence;
 use causality_wire::GoodbyeReason;
 use causality_wire::Held;
 use causality_wire::SyncMessage;
@@ -57,6 +58,7 @@ use crate::metrics::SyncMetrics;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
+use crate::receipts::Receipts;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
 use crate::registry::FactSyncRegistry;
@@ -99,6 +101,7 @@ pub struct Engine {
     pub(crate) meters: Meters,
     pub(crate) metrics: SyncMetrics,
     pub(crate) registry: FactSyncRegistry,
+    pub(crate) receipts: BTreeMap<DomainId, Receipts>,
     /// When rules change by themselves, or a volume is free again.
     wakes: BTreeSet<u64>,
     /// The time of the last input.
@@ -137,6 +140,8 @@ pub(crate) enum Pending {
     IngestCommit(SessionId, Ingested, u64),
     SideCommit,
     RevealLoad(SessionId, RevealLoad),
+    /// The own receipt that is to be sent behind it.
+    Receipt(SessionId, Convergence),
     UpgradeLoad(LogId),
     UpgradeCommit(LogId),
     /// The note of the oldest of the lanes in `unnoted`.
@@ -173,6 +178,7 @@ impl Engine {
             registry: FactSyncRegistry::restore(&restored.settlements),
             settlements: restored.settlements,
             sources: restored.sources,
+            receipts: restored.receipts,
             upgrades: BTreeMap::new(),
             meters: Meters::default(),
             metrics: SyncMetrics::default(),
@@ -434,6 +440,12 @@ impl Engine {
                 self.grown(log);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
+            Some(Pending::Receipt(session, receipt)) => {
+                self.with_session(session, |session, engine| {
+                    session.receipt_written(engine, receipt);
+                    Ok(())
+                });
+            }
             Some(Pending::Note) => {
                 if let Some(noted) = self.unnoted.pop_front() {
                     self.event(noted.into());
@@ -690,6 +702,15 @@ impl Engine {
     /// Writes what may be lost: should it be, it is found out again.
     pub(crate) fn note_side(&mut self, side: Vec<SideWrite>) {
         self.commit_side(side, Pending::SideCommit);
+    }
+
+    pub(crate) fn commit_receipt(
+        &mut self,
+        session: SessionId,
+        write: SideWrite,
+        receipt: Convergence,
+    ) {
+        self.commit_side(vec![write], Pending::Receipt(session, receipt));
     }
 
     pub(crate) fn commit_side(&mut self, side: Vec<SideWrite>, pending: Pending) {

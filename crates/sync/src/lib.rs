@@ -37,6 +37,7 @@ mod decide;
 mod holes;
 mod ingest;
 mod peers;
+mod receipts;
 mod registry;
 mod session;
 mod upgrade;
@@ -59,11 +60,12 @@ pub use effect::{
 pub use engine::{Engine, LogView};
 pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
-    LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
+    LOGS_MAX, OPEN_ROOTS, PARTIALS, RECEIPTS, SETTLEMENTS, SOURCES,
 };
 pub use metrics::{
     BATCH_BOUNDS, Counts, Histogram, METRICS_PEERS_MAX, PeerMetrics, SyncMetrics, Traffic,
 };
+pub use receipts::RECEIPTS_MAX;
 pub use registry::{Lag, REFUSED_RUNS_MAX, SyncStatus};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{

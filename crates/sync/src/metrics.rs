@@ -123,6 +123,7 @@ impl SyncMetrics {
             Event::Contradicted { peer, .. } => self.alarm(*peer, "contradicted"),
             Event::Forked { peer, .. } => self.alarm(*peer, "forked"),
             Event::LaneAhead { peer, .. } => self.alarm(*peer, "lane_ahead"),
+            Event::ReceiptsForked { peer } => self.alarm(*peer, "receipts_forked"),
             Event::TooFarBehind { peer, .. } => self.alarm(*peer, "too_far_behind"),
             _ => {}
         }

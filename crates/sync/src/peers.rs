@@ -24,7 +24,7 @@ use crate::logbook::SETTLEMENTS;
 use crate::logbook::SOURCES;
 use crate::logbook::of_peer;
 
-const VERSION: u8 = 0;
+pub(crate) const VERSION: u8 = 0;
 
 /// By which rules something was decided: those of a digest, before a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +193,7 @@ fn write(table: SideTable, peer: DomainId, log: &LogId, value: Encoder) -> SideW
     }
 }
 
-fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+pub(crate) fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
     let at = from.at();
     match from.u8()? {
         VERSION => Ok(()),

@@ -52,6 +52,8 @@ struct MyRound {
     /// `None` until the reply has come.
     owed: Option<Owed>,
     peer_is_done: bool,
+    /// Whether the peer owes an answer to a convergence receipt, with which the round ends.
+    awaits_answer: bool,
     received_before: u64,
 }
 
@@ -61,6 +63,8 @@ struct TheirRound {
     number: u32,
     stage: Stage,
     peer_is_done: bool,
+    /// Whether the peer has given its convergence receipt.
+    is_signed: bool,
 }
 
 #[derive(Debug)]
@@ -102,6 +106,22 @@ impl Rounds {
             Stage::Sending(owed) => !owed.is_done || !theirs.peer_is_done,
         };
         self.mine.is_some() || self.theirs.as_ref().is_some_and(is_open)
+    }
+
+    /// Whether the peer owes an answer in the own round of this number.
+    pub(super) fn awaits_answer(&self, round: u32) -> bool {
+        let mine = self.mine.as_ref();
+        mine.is_some_and(|mine| mine.number == round && mine.awaits_answer)
+    }
+
+    /// Whether the peer may give its receipt in its round of this number: once, when the round is over.
+    pub(super) fn take_question(&mut self, round: u32) -> bool {
+        let theirs = self.theirs.as_mut();
+        let theirs = theirs.filter(|theirs| {
+            let is_done = matches!(&theirs.stage, Stage::Sending(owed) if owed.is_done);
+            theirs.number == round && is_done && theirs.peer_is_done
+        });
+        theirs.is_some_and(|theirs| !std::mem::replace(&mut theirs.is_signed, true))
     }
 
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
@@ -165,6 +185,7 @@ impl Session {
             first: BTreeSet::new(),
             owed: None,
             peer_is_done: false,
+            awaits_answer: false,
             received_before: self.receiving.facts,
         });
         self.send_frontier(engine, number, FrontierPart::Open, states);
@@ -245,6 +266,7 @@ impl Session {
             number: round,
             stage,
             peer_is_done: false,
+            is_signed: false,
         });
         Ok(())
     }
@@ -269,6 +291,7 @@ impl Session {
             number: round,
             stage: Stage::Awaiting,
             peer_is_done: false,
+            is_signed: false,
         });
         self.send_frontier(engine, round, FrontierPart::Reply, states);
         if awaits {
@@ -578,10 +601,24 @@ impl Session {
                 engine.send(self.id, StreamNumber::CONTROL, message);
             }
         }
-        let is_over = |mine: &mut MyRound| {
-            mine.peer_is_done && mine.owed.as_ref().is_some_and(|owed| owed.is_done)
+        let is_over = |mine: &&MyRound| {
+            let is_done = mine.owed.as_ref().is_some_and(|owed| owed.is_done);
+            is_done && mine.peer_is_done && !mine.awaits_answer
         };
-        match self.rounds.mine.take_if(is_over) {
+        let Some(round) = self.rounds.mine.as_ref().filter(is_over) else {
+            return Ok(());
+        };
+        let awaits_answer = self.state_convergence(engine, round.number)?;
+        match &mut self.rounds.mine {
+            Some(mine) if awaits_answer => mine.awaits_answer = true,
+            _ => self.end_round(engine)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the own round.
+    pub(super) fn end_round(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        match self.rounds.mine.take() {
             Some(round) => self.finish_round(engine, round),
             None => Ok(()),
         }

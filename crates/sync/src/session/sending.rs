@@ -105,6 +105,15 @@ impl Outgoing {
         self.number
     }
 
+    /// Whether the peer was told that it may have the log, and wants it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_offered && self.is_wanted
+    }
+
+    pub(super) fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }

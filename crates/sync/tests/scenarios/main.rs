@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod lost;
 mod metrics;
+mod receipts;
 mod restore;
 mod schedules;
 mod world;
