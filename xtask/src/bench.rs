@@ -1,7 +1,8 @@
-//! Measurements over real processes, each against its bound. `sync` is the only one.
+//! Measurements, each against its bound: `sync` over real processes, `reconcile` of one part alone.
 
 mod floor;
 mod input;
+mod reconcile;
 mod scenario;
 
 use std::path::Path;
@@ -22,15 +23,22 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     let given = args.value("--program")?;
     let what = args.word().unwrap_or_default();
     args.finish()?;
-    if what != "sync" || !["table", "json"].contains(&format.as_str()) {
-        let message = "cargo xtask bench sync [--facts N] [--facts-large N] [-o table|json]";
+    if !["sync", "reconcile"].contains(&what.as_str())
+        || !["table", "json"].contains(&format.as_str())
+    {
+        let message = "cargo xtask bench sync [--facts N] [--facts-large N] [-o table|json]\n\
+                       cargo xtask bench reconcile [-o table|json]";
         return Err(Usage::new(message.to_owned()).into());
     }
-    let program = match given {
-        Some(path) => Program::at(Path::new(&path), Printing::Builds)?,
-        None => Program::build(Profile::Release, Printing::Builds)?,
+    let figures = if what == "reconcile" {
+        reconcile::measure()?
+    } else {
+        let program = match given {
+            Some(path) => Program::at(Path::new(&path), Printing::Builds)?,
+            None => Program::build(Profile::Release, Printing::Builds)?,
+        };
+        sync(&program, facts, large)?
     };
-    let figures = sync(&program, facts, large)?;
     out(&if format == "json" {
         as_json(&figures)
     } else {

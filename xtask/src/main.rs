@@ -70,6 +70,9 @@ The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory 
                   --facts N         how many (default 100000)
                   --facts-large N   for the flatness and memory bounds (default 1000000; 0: leave them out)
                   -o json           the figures as JSON
+  bench reconcile
+                bytes, round trips and CPU until one side knows which of a million positions the other lacks, against the
+                bounds. Takes -o json.
   integration   only the tests over real processes.
   sim           simulated worlds: real nodes on networks, disks and clocks that fail on purpose, in virtual time. Without
                 options the worlds of seeds 0..100.

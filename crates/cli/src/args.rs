@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Whom this domain knows, and what goes to and from whom
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// What is shared with whom: check, show and reload the policy file
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Write, read, check and prove facts
     #[command(subcommand)]
     Fact(FactCommand),
@@ -113,6 +116,24 @@ pub(crate) enum PeerCommand {
         /// Its name here, or its id
         peer: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy file: exit code 2 if it is wrong, 3 if some rules are without effect
+    #[command(after_help = POLICY_CHECK)]
+    Check {
+        /// The file, or `-` for standard input; policy.toml of the home if not given
+        file: Option<PathBuf>,
+    },
+    /// Show the rules that apply to a peer both ways, with what the address book grants
+    Show {
+        /// One peer, by its name here or its id; all peers if not given
+        #[arg(long, value_name = "NAME")]
+        peer: Option<String>,
+    },
+    /// Have the daemon read policy.toml anew; a wrong file is refused and changes nothing
+    Reload,
 }
 
 #[derive(Debug, Subcommand)]
@@ -256,6 +277,11 @@ resource is TYPE/NAME. A time is RFC 3339 with Z or an offset, to the millisecon
 fact holds from now on if it has no valid_from, and for ever if it has no valid_until.
 
 With -o jsonl each fact is told on a line of its own as soon as it is durable."#;
+
+const POLICY_CHECK: &str = "\
+Rules are compared with the peers and compartments that are known here. Examples:
+  causality policy check
+  causality policy check new.toml && mv new.toml HOME/policy.toml && causality policy reload";
 
 const PROVE: &str = "\
 Example:

@@ -7,7 +7,7 @@ use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
-use causality_strategy::SyncPolicies;
+use causality_strategy::{PolicyFile, SyncPolicies};
 use causality_transport::{CrossDomainTransport, TransportError};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
@@ -17,7 +17,7 @@ use crate::home::{Config, Home, Peer};
 use crate::protocol::{
     DigestLog, DigestSummary, Reply, Request, StatusLog, StatusPeer, StatusSummary, Summary,
 };
-use crate::{copies, export, facts, import, name, peers, synchronise};
+use crate::{copies, export, facts, import, name, peers, policy, synchronise};
 
 /// A home whose store is open, and the node on it.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) store: Arc<RedbStore>,
     pub(crate) network: Network,
     peers: Mutex<Vec<Peer>>,
+    /// As the policy file was when it was read last. One that is wrong matters to those who need it only.
+    policy: Mutex<Result<PolicyFile, Failure>>,
 }
 
 /// What a node has of the network.
@@ -56,6 +58,11 @@ impl Context {
     pub(crate) async fn open(home: Home, network: Network) -> Result<Self, Failure> {
         let keys = Arc::new(home.keys()?);
         let (config, peers) = (home.config()?, home.peers()?);
+        let policy = policy::read_home(&home);
+        let in_force = match network {
+            Network::None => SyncPolicies::default(),
+            Network::Dials | Network::Listens => policy.clone()?.policies,
+        };
         let blocking: Arc<dyn causality_store::Executor> = Arc::new(|job| {
             tokio::task::spawn_blocking(job);
         });
@@ -77,7 +84,7 @@ impl Context {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             peers: peers.iter().cloned().map(PeerConfig::from).collect(),
-            policies: SyncPolicies::default(),
+            policies: in_force,
             limits: Limits::STANDARD,
         })
         .await?;
@@ -88,6 +95,7 @@ impl Context {
             store,
             network,
             peers: Mutex::new(peers),
+            policy: Mutex::new(policy),
         })
     }
 
@@ -103,6 +111,19 @@ impl Context {
     /// The peers; whoever holds them is the only one to change them.
     pub(crate) async fn peers(&self) -> MutexGuard<'_, Vec<Peer>> {
         self.peers.lock().await
+    }
+
+    /// What the policy file says, as it is in force if anything is.
+    pub(crate) async fn policy(&self) -> Result<PolicyFile, Failure> {
+        self.policy.lock().await.clone()
+    }
+
+    /// Brings another policy into force.
+    pub(crate) async fn set_policy(&self, policy: PolicyFile) -> Result<(), Failure> {
+        let mut held = self.policy.lock().await;
+        self.node.set_policies(policy.policies.clone()).await?;
+        *held = Ok(policy);
+        Ok(())
     }
 
     /// The domain that a name or id means: this one, a peer, or any other by its id.
@@ -223,6 +244,9 @@ pub(crate) async fn handle(
             synchronise::sync(context, &peer, direction, replies).await
         }
         Request::Digest { origin } => digest(context, origin, replies).await,
+        Request::PolicyCheck { file } => policy::check(context, file, input, replies).await,
+        Request::PolicyShow { peer } => policy::show(context, peer, replies).await,
+        Request::PolicyReload => policy::reload(context, replies).await,
         Request::StoreCheck => copies::check(context, replies).await,
         Request::StoreBackup { file } => copies::backup(context, &file, replies).await,
     }

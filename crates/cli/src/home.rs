@@ -1,7 +1,7 @@
 //! A home: the directory of one domain, with its keys, its store and whom it knows.
 //!
-//! `keys` (0600), `config.toml`, `peers.toml`, `store.redb`; a daemon adds `control`. Small files are replaced as a
-//! whole: written beside, synced, renamed.
+//! `keys` (0600), `config.toml`, `peers.toml`, `store.redb`; a daemon adds `control`, and whoever runs it may write
+//! `policy.toml`. Small files are replaced as a whole: written beside, synced, renamed.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
@@ -27,6 +27,7 @@ pub(crate) const LISTEN: &str = "0.0.0.0:4770";
 const KEYS: &str = "keys";
 const CONFIG: &str = "config.toml";
 const PEERS: &str = "peers.toml";
+const POLICY: &str = "policy.toml";
 const STORE: &str = "store.redb";
 const SOCKET: &str = "control";
 
@@ -203,6 +204,16 @@ impl Home {
     /// Replaces who is known.
     pub(crate) fn set_peers(&self, peer: Vec<Peer>) -> Result<(), Failure> {
         self.write(PEERS, toml_of(&PeersFile { peer })?.as_bytes(), 0o600)
+    }
+
+    /// The policy file, if there is one.
+    pub(crate) fn policy(&self) -> Result<Option<Vec<u8>>, Failure> {
+        self.read(&self.policy_path())
+    }
+
+    /// The path of the policy file.
+    pub(crate) fn policy_path(&self) -> PathBuf {
+        self.dir.join(POLICY)
     }
 
     /// The path of the store's file.

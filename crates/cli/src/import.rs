@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, VecDeque};
 use causality_node::{
     AppendError, AppendOutcome, Appended, Clock as _, Node, NodeError, SystemClock,
 };
+use causality_strategy::{Flow, SyncPolicies};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
@@ -29,16 +30,18 @@ pub(crate) async fn import(
     input: mpsc::Receiver<Vec<u8>>,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    import_into(&context.node, &options, input, replies).await
+    // A policy that is wrong shares nothing, and keeps nobody from writing.
+    let policy = context.policy().await.unwrap_or_default();
+    import_into((&context.node, &policy.policies), &options, input, replies).await
 }
 
 async fn import_into(
-    node: &Node,
+    (node, policies): (&Node, &SyncPolicies),
     options: &ImportOptions,
     mut input: mpsc::Receiver<Vec<u8>>,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
-    let mut import = Import::new(options, compartments(node).await?);
+    let mut import = Import::new(options, compartments(node, policies).await?);
     // In the order in which they were started, in which they also end.
     let mut writing: VecDeque<Writing> = VecDeque::new();
     loop {
@@ -183,7 +186,7 @@ impl<'a> Import<'a> {
                 let compartment = &line.compartment;
                 let message = format!(
                     "no compartment is called {compartment:?}; one comes into being by `causality peer add TICKET \
-                     --send {compartment}`"
+                     --send {compartment}`, or by a rule of [[out]] that names it"
                 );
                 return Some(Err(refusal(None, ExitCode::Usage, message)));
             }
@@ -306,9 +309,11 @@ impl<'a> Import<'a> {
     }
 }
 
-/// The compartments that a line may name: those of peers, and those that have logs here.
-async fn compartments(node: &Node) -> Result<BTreeSet<String>, Failure> {
+/// The compartments that a line may name: those of peers, those that rules let out, and those that have logs here.
+async fn compartments(node: &Node, policies: &SyncPolicies) -> Result<BTreeSet<String>, Failure> {
     let mut names = BTreeSet::from([PUBLIC.to_owned()]);
+    let named = policies.compartments(Flow::Out);
+    names.extend(named.into_iter().map(str::to_owned));
     for peer in node.messenger().peers() {
         names.extend(peer.send);
         names.extend(peer.receive);
@@ -345,7 +350,12 @@ pub(crate) mod tests {
         let (replies, mut replies_out) = mpsc::channel(1);
         let bytes = text.as_bytes().to_vec();
         let feed = async move { drop(input.send(bytes).await) };
-        let work = async { import_into(node, options, input_out, &{ replies }).await };
+        let work = async {
+            import_into((node, &SyncPolicies::default()), options, input_out, &{
+                replies
+            })
+            .await
+        };
         let collect = async {
             let mut sent = Vec::new();
             while let Some(reply) = replies_out.recv().await {
@@ -408,6 +418,15 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_may_name_a_compartment_that_a_rule_lets_out() {
+        let (node, _) = node().await;
+        let rule = "[[out]]\nname = 'a'\npeers = ['*']\ncompartments = ['ops', 'w*']";
+        let policies = SyncPolicies::parse(rule).unwrap();
+        let named = compartments(&node, &policies).await.unwrap();
+        assert!(named.into_iter().eq(["ops", PUBLIC]));
+    }
+
+    #[tokio::test]
     async fn each_line_is_acknowledged_in_order_and_again_as_known() {
         let (node, _) = node().await;
         let text =
@@ -434,7 +453,8 @@ pub(crate) mod tests {
         let (replies, mut replies_out) = mpsc::channel(1);
         let working = tokio::spawn({
             let node = node.clone();
-            async move { import_into(&node, &options(), input_out, &replies).await }
+            let policies = SyncPolicies::default();
+            async move { import_into((&node, &policies), &options(), input_out, &replies).await }
         });
         for number in 1..=3 {
             let more = if number > 1 {

@@ -10,6 +10,7 @@ mod name;
 mod output;
 mod peers;
 mod plain;
+mod policy;
 mod protocol;
 mod serve;
 mod synchronise;
@@ -38,7 +39,9 @@ use clap::Parser as _;
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 
-use args::{Command, CommandLine, FactCommand, Format, PeerCommand, Selection, StoreCommand};
+use args::{
+    Command, CommandLine, FactCommand, Format, PeerCommand, PolicyCommand, Selection, StoreCommand,
+};
 use exit::{ExitCode, Failure};
 use handler::{Context, handle};
 use home::{Config, Home};
@@ -122,15 +125,21 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
             return output::show_summary(format, verify_proof(&file)?);
         }
         Command::Fact(FactCommand::Import { file, skip_invalid }) => {
-            let (source, options) = open_input(&file, skip_invalid, format)?;
-            return command_with(
-                home,
-                format,
-                timeout,
-                Request::Import(options),
-                Some(source),
-            )
-            .await;
+            let input = Input::open(&file, "a file of import lines")?;
+            let options = ImportOptions {
+                source: input.name,
+                skip_invalid,
+                each: format == Format::Jsonl,
+                total_bytes: input.bytes,
+            };
+            let request = Request::Import(options);
+            return command_with(home, format, timeout, request, Some(input.source)).await;
+        }
+        Command::Policy(PolicyCommand::Check { file: Some(file) }) => {
+            let input = Input::open(&file, "a policy file")?;
+            let file = Some(input.name);
+            let request = Request::PolicyCheck { file };
+            return command_with(home, format, timeout, request, Some(input.source)).await;
         }
         command => request(command)?,
     };
@@ -169,6 +178,9 @@ fn request(command: Command) -> Result<Request, Failure> {
             }
         }
         Command::Digest { origin } => Request::Digest { origin },
+        Command::Policy(PolicyCommand::Check { .. }) => Request::PolicyCheck { file: None },
+        Command::Policy(PolicyCommand::Show { peer }) => Request::PolicyShow { peer },
+        Command::Policy(PolicyCommand::Reload) => Request::PolicyReload,
         Command::Store(StoreCommand::Check) => Request::StoreCheck,
         Command::Store(StoreCommand::Backup { file }) => Request::StoreBackup {
             file: absolute(&file)?,
@@ -220,33 +232,39 @@ fn verify_proof(file: &Path) -> Result<Summary, Failure> {
     facts::verify_proof(&proof)
 }
 
-/// The input of an import, and how it is to be imported.
-fn open_input(
-    file: &Path,
-    skip_invalid: bool,
-    format: Format,
-) -> Result<(Box<dyn Read + Send>, ImportOptions), Failure> {
-    let mut options = ImportOptions {
-        source: file.display().to_string(),
-        skip_invalid,
-        each: format == Format::Jsonl,
-        total_bytes: None,
-    };
-    if file == Path::new("-") {
-        options.source = "standard input".to_owned();
-        return Ok((Box::new(io::stdin()), options));
+/// What a command reads.
+struct Input {
+    /// What it is called in errors.
+    name: String,
+    source: Box<dyn Read + Send>,
+    /// Its size, if that is known.
+    bytes: Option<u64>,
+}
+
+impl Input {
+    /// Opens a file, or standard input; `what` it is to be.
+    fn open(file: &Path, what: &str) -> Result<Self, Failure> {
+        if file == Path::new("-") {
+            return Ok(Self {
+                name: "standard input".to_owned(),
+                source: Box::new(io::stdin()),
+                bytes: None,
+            });
+        }
+        let failed = |error: io::Error| Failure::io(file.display(), &error);
+        let input = File::open(file).map_err(failed)?;
+        let metadata = input.metadata().map_err(failed)?;
+        if metadata.is_dir() {
+            let is = format!("{} is a directory", file.display());
+            let advice = format!("name {what}, or - for standard input");
+            return Err(Failure::usage(is).advise(advice));
+        }
+        Ok(Self {
+            name: file.display().to_string(),
+            source: Box::new(input),
+            bytes: metadata.is_file().then_some(metadata.len()),
+        })
     }
-    let failed = |error: io::Error| Failure::io(file.display(), &error);
-    let input = File::open(file).map_err(failed)?;
-    let metadata = input.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        let what = format!("{} is a directory", file.display());
-        return Err(
-            Failure::usage(what).advise("name a file of import lines, or - for standard input")
-        );
-    }
-    options.total_bytes = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(input), options))
 }
 
 /// Executes a request, in the daemon if there is one, and shows what comes of it.

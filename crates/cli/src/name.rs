@@ -29,14 +29,18 @@ pub(crate) fn check_domain_name(name: &str) -> Result<(), Failure> {
     )))
 }
 
-/// A compartment's name is any text of 1 to 64 bytes without control characters.
+/// A compartment's name is any text of 1 to 64 bytes without control characters, and without the wildcards that grants
+/// have.
 pub(crate) fn check_compartment(name: &str) -> Result<(), Failure> {
-    if !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control) {
+    let is_allowed = |c: char| !c.is_control() && !"*?".contains(c);
+    if !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.chars().all(is_allowed) {
         return Ok(());
     }
     Err(Failure::usage(format_args!(
-        "{name:?} cannot name a compartment: a name has 1 to {NAME_BYTES_MAX} bytes without control characters"
-    )))
+        "{name:?} cannot name a compartment: a name has 1 to {NAME_BYTES_MAX} bytes without control characters, '*' and \
+         '?'"
+    ))
+    .advise("a rule of the policy can mean several compartments"))
 }
 
 /// `host:port`, where an IPv6 address stands in brackets.
@@ -196,7 +200,7 @@ mod tests {
             );
         }
         assert_eq!(check_compartment("for partners"), Ok(()));
-        for name in ["", "a\tb", &"x".repeat(NAME_BYTES_MAX + 1)] {
+        for name in ["", "a\tb", "*", "op?", &"x".repeat(NAME_BYTES_MAX + 1)] {
             assert_eq!(
                 check_compartment(name).unwrap_err().code,
                 ExitCode::Usage,

@@ -48,6 +48,14 @@ pub(crate) enum Request {
     Digest {
         origin: Option<String>,
     },
+    PolicyCheck {
+        /// What the file is called that comes as the streamed input; without it the file of the home is checked.
+        file: Option<String>,
+    },
+    PolicyShow {
+        peer: Option<String>,
+    },
+    PolicyReload,
     StoreCheck,
     StoreBackup {
         file: PathBuf,
@@ -134,6 +142,9 @@ pub(crate) enum Summary {
     Verified(VerifySummary),
     Synced(SyncSummary),
     Digest(DigestSummary),
+    PolicyChecked(PolicyCheckSummary),
+    PolicyShown(PolicyShowSummary),
+    PolicyReloaded(PolicyReloadSummary),
     StoreChecked(CheckSummary),
     StoreCopied(CopySummary),
     StoreCreated(CreatedSummary),
@@ -402,6 +413,135 @@ pub(crate) struct DigestLog {
     pub(crate) root: String,
     pub(crate) held: u64,
     pub(crate) held_digest: String,
+}
+
+/// What a check of a policy file found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyCheckSummary {
+    pub(crate) file: String,
+    /// Whether there is no such file, so that only the grants of the address book count.
+    #[serde(rename = "missing", skip_serializing_if = "is_false", default)]
+    pub(crate) is_missing: bool,
+    /// How many rules it has.
+    pub(crate) rules: u64,
+    /// What is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<PolicyErrorItem>,
+    /// Rules without effect.
+    pub(crate) findings: Vec<PolicyFindingItem>,
+}
+
+/// What is wrong with a policy file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyErrorItem {
+    /// Line and column, counted from 1.
+    pub(crate) line: u64,
+    pub(crate) column: u64,
+    pub(crate) message: String,
+    /// The word that was probably meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) suggestion: Option<String>,
+}
+
+/// A rule without effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyFindingItem {
+    pub(crate) rule: String,
+    /// The line of the file in which it begins; none for a grant of the address book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u64>,
+    /// `covered`, `empty_window`, `refused` and so on: why it decides nothing.
+    pub(crate) kind: String,
+    /// The rule that takes its effect away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
+    /// The name that was probably meant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) suggestion: Option<String>,
+    /// What it is, in a sentence.
+    pub(crate) message: String,
+}
+
+/// The policy file, read anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyReloadSummary {
+    pub(crate) file: String,
+    pub(crate) rules: u64,
+    /// Whether a daemon decides by it from now on.
+    pub(crate) reloaded: bool,
+}
+
+/// The rules that apply, peer by peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyShowSummary {
+    pub(crate) peers: Vec<PeerRulesItem>,
+}
+
+/// The rules that apply to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PeerRulesItem {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// What grants it facts.
+    pub(crate) out: Vec<RuleItem>,
+    /// What restricts that.
+    pub(crate) security: Vec<RuleItem>,
+    /// What lets facts in from it.
+    #[serde(rename = "in")]
+    pub(crate) inward: Vec<RuleItem>,
+}
+
+/// A rule, with the keys of the policy file; lists that it has not are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RuleItem {
+    pub(crate) name: String,
+    /// The line of the file in which it begins; none for a grant of the address book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) compartments: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) fact_types: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) resource_types: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) labels: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) onward: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) valid: Option<WindowItem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) known: Option<WindowItem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) in_force: Option<WindowItem>,
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    pub(crate) filter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) volume: Option<VolumeItem>,
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(crate) refuse: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) withhold: Vec<String>,
+    /// `session` if its facts travel under the keys of a session only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) protection: Option<String>,
+}
+
+/// A stretch of time; without an end where it has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WindowItem {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+}
+
+/// How much may travel in how long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeItem {
+    pub(crate) facts: u64,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: u64,
 }
 
 /// What a check of the store found.

@@ -1,8 +1,9 @@
 //! The command `sync`.
 
 use causality_node::{
-    Direction, GoodbyeReason, LogError, LogProblem, NodeError, Problem, RefusalReason,
+    Direction, GoodbyeReason, LogError, LogProblem, NodeError, PeerConfig, Problem, RefusalReason,
 };
+use causality_strategy::PeerPolicy;
 use causality_sync::SyncError;
 use tokio::sync::mpsc;
 
@@ -29,10 +30,14 @@ pub(crate) async fn sync(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let peer = name::peer(&context.peers().await, said)?.clone();
-    if let Some(note) = note_if_nothing_goes(&context.home, &peer, direction) {
+    let config = PeerConfig::from(peer.clone());
+    let policies = config.policies(&context.policy().await?.policies, context.node.domain());
+    let goes = |policy: &PeerPolicy| !policy.sync_policies().is_empty();
+    let goes = [goes(&policies.outward), goes(&policies.inward)];
+    if let Some(note) = note_if_nothing_goes(&context.home, &peer, direction, goes) {
         send(replies, Reply::Note(note)).await?;
     }
-    let may_come = direction != SyncDirection::Push && !peer.receive.is_empty();
+    let may_come = direction != SyncDirection::Push && goes[1];
     let (peer, name) = (peer.id, peer.name);
     let mut last = None;
     let progress = |report: &causality_node::SyncReport| {
@@ -95,14 +100,18 @@ pub(crate) async fn sync(
 }
 
 /// Says so when nothing is granted to this peer in any direction that was asked for, and how to grant something.
-fn note_if_nothing_goes(home: &Home, peer: &Peer, direction: SyncDirection) -> Option<String> {
-    let (no_send, no_receive) = (peer.send.is_empty(), peer.receive.is_empty());
+fn note_if_nothing_goes(
+    home: &Home,
+    peer: &Peer,
+    direction: SyncDirection,
+    [is_sent, is_received]: [bool; 2],
+) -> Option<String> {
     let (nothing_goes, way, missing) = match direction {
-        SyncDirection::Push => (no_send, "to", "--send public"),
-        SyncDirection::Pull => (no_receive, "from", "--receive public"),
+        SyncDirection::Push => (!is_sent, "to", "--send public"),
+        SyncDirection::Pull => (!is_received, "from", "--receive public"),
         SyncDirection::Both => {
             let both = "--send public --receive public";
-            (no_send && no_receive, "to or from", both)
+            (!is_sent && !is_received, "to or from", both)
         }
     };
     if !nothing_goes {
@@ -245,7 +254,8 @@ fn advice(problem: &Problem, is_own: bool, origin: &str, peer: &str) -> Advice {
                 LogError::Limit => (ExitCode::Partial, "sync again".to_owned()),
                 LogError::NotGranted => (
                     ExitCode::Partial,
-                    "`causality peer add` with --receive grants it".to_owned(),
+                    "`causality peer add` with --receive grants it, or a rule of the policy"
+                        .to_owned(),
                 ),
                 LogError::Closed { .. } => (
                     ExitCode::Partial,
@@ -272,7 +282,9 @@ fn advice(problem: &Problem, is_own: bool, origin: &str, peer: &str) -> Advice {
                 }
                 RefusalReason::Policy => (
                     ExitCode::Partial,
-                    format!("{peer} grants it by `causality peer add` with --receive"),
+                    format!(
+                        "{peer} grants it by `causality peer add` with --receive, or by a rule of its policy"
+                    ),
                 ),
                 RefusalReason::Unsupported => {
                     (ExitCode::Partial, format!("{peer} needs a newer program"))

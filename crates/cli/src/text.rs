@@ -98,6 +98,9 @@ impl Summary {
             Self::Verified(summary) => json(summary),
             Self::Synced(summary) => json(summary),
             Self::Digest(summary) => json(summary),
+            Self::PolicyChecked(summary) => json(summary),
+            Self::PolicyShown(summary) => json(summary),
+            Self::PolicyReloaded(summary) => json(summary),
             Self::StoreChecked(summary) => json(summary),
             Self::StoreCopied(summary) => json(summary),
             Self::StoreCreated(summary) => json(summary),
@@ -128,6 +131,9 @@ impl Summary {
             Self::Verified(summary) => verified(summary),
             Self::Synced(summary) => synced(summary),
             Self::Digest(summary) => digest(summary),
+            Self::PolicyChecked(summary) => summary.text(),
+            Self::PolicyShown(summary) => summary.text(),
+            Self::PolicyReloaded(summary) => summary.text(),
             Self::StoreChecked(summary) => checked(summary),
             Self::StoreCopied(summary) => copied(summary),
             Self::StoreCreated(CreatedSummary { store }) => {
@@ -651,6 +657,9 @@ mod tests {
                 kept: Some(text()),
             }),
             Summary::StoreCreated(CreatedSummary { store: text() }),
+            crate::policy::tests::checked(),
+            crate::policy::tests::shown(),
+            crate::policy::tests::reloaded(),
         ]
     }
 
@@ -672,6 +681,9 @@ mod tests {
             Summary::StoreChecked(_) => 12,
             Summary::StoreCopied(_) => 13,
             Summary::StoreCreated(_) => 14,
+            Summary::PolicyChecked(_) => 15,
+            Summary::PolicyShown(_) => 16,
+            Summary::PolicyReloaded(_) => 17,
         }
     }
 
@@ -705,7 +717,7 @@ mod tests {
     fn nothing_that_others_say_has_power_over_a_terminal() {
         let summaries = every_summary();
         let kinds: std::collections::BTreeSet<_> = summaries.iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..15), "a result without a sample");
+        assert!(kinds.into_iter().eq(0..18), "a result without a sample");
         let is_harmless = |text: &str| plain(&text.replace('\n', "")) == text.replace('\n', "");
         for summary in summaries {
             let (text, spoilt) = (summary.text(), hostile(&summary).text());

@@ -56,16 +56,21 @@ impl PeerConfig {
     /// What the rules of the domain `own` say about this peer: those of its policies, and what is granted here.
     pub fn policies(&self, policies: &SyncPolicies, own: DomainId) -> PeerPolicies {
         let mut policies = policies.clone();
-        let name = format!("address book: {}", self.name);
-        for (flow, compartments) in [(Flow::Out, &self.send), (Flow::In, &self.receive)] {
-            let compartments = compartments.iter().map(String::as_str);
-            policies.grant(flow, &name, self.domain, compartments);
-        }
+        self.grant(&mut policies);
         let party = Party {
             domain: self.domain,
             name: Some(&self.name),
         };
         PeerPolicies::new(&policies, own, &party)
+    }
+
+    /// Adds what is granted here to the rules of a domain.
+    pub fn grant(&self, policies: &mut SyncPolicies) {
+        let name = format!("address book: {}", self.name);
+        for (flow, compartments) in [(Flow::Out, &self.send), (Flow::In, &self.receive)] {
+            let compartments = compartments.iter().map(String::as_str);
+            policies.grant(flow, &name, self.domain, compartments);
+        }
     }
 }
 

@@ -42,6 +42,7 @@ mod node;
 
 mod messenger;
 mod registry;
+mod standing;
 mod synchronizer;
 
 mod connection;
@@ -55,8 +56,8 @@ mod error;
 mod events;
 
 pub use causality_sync::{
-    AppendError, AppendOutcome, Appended, Direction, Draft, DraftError, LogError, ReadContext,
-    Reference, RoundReport, Supersedes, SyncError,
+    AppendError, AppendOutcome, Appended, Completeness, Direction, Draft, DraftError, LogError,
+    ReadContext, Reference, RoundReport, Supersedes, SyncError, SyncStatus,
 };
 pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -69,5 +70,6 @@ pub use messenger::CrossDomainMessenger;
 pub use node::{Node, Status};
 pub use problem::{LogProblem, Problem};
 pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
+pub use standing::{Hole, Kept, Lag, LogHoldings, Unconfirmed};
 pub use state::{read_state, store_owner};
 pub use synchronizer::{FactSynchronizer, SyncReport};

@@ -2,11 +2,9 @@
 
 use causality_fact::BLOCK_LEAVES;
 use causality_fact::BLOCK_LEVEL;
-use causality_fact::BlockRoots;
 use causality_fact::Checkpoint;
 use causality_fact::CompartmentId;
 use causality_fact::DomainId;
-use causality_fact::Entry;
 use causality_fact::Exhibit;
 use causality_fact::FactId;
 use causality_fact::FactQuery;
@@ -18,11 +16,13 @@ use causality_fact::Subtree;
 use causality_fact::TaggedHash;
 use causality_fact::TreeHash;
 use causality_fact::inclusion_path;
-use causality_fact::leaf_hash;
+use causality_fact::root_from_blocks;
 use causality_fact::root_of;
 use causality_store::FactStore;
 use causality_store::Place;
 use causality_store::StoreError;
+use causality_store::StoredBody;
+use causality_store::StoredEntry;
 use causality_store::StoredRow;
 use causality_sync::Appended;
 use causality_sync::Draft;
@@ -282,8 +282,15 @@ impl FactRegistry {
                 .findings
                 .push(format!("the checkpoint of log {log}: {error}"));
         }
-        let (mut tree, mut at) = (BlockRoots::new(), 0);
-        while at < known.durable {
+        let Checkpoint { size, root, .. } = known.checkpoint;
+        if root_from_blocks(size, &known.roots) != Ok(root) {
+            report.findings.push(format!(
+                "the blocks of log {log} do not give the root that its origin signed"
+            ));
+        }
+        let mut check = LogCheck::new(log, size, &known.roots);
+        while check.at < known.durable {
+            let at = check.at;
             let entries = match self.store.scan(&log, at..known.durable, SCAN_BYTES).await {
                 Ok(entries) => entries,
                 Err(error @ StoreError::Corrupt { .. }) => {
@@ -301,26 +308,13 @@ impl FactRegistry {
                 return Ok(());
             }
             for stored in entries {
-                at = stored.range().end;
-                match stored.entry(log.origin) {
-                    Ok(Entry::Row(row)) => {
-                        report.facts += 1;
-                        tree.push(leaf_hash(&row.id()));
-                    }
-                    // A withheld subtree leaves its hash only; the root shows whether it is the right one.
-                    Ok(Entry::Withheld { .. }) => return Ok(()),
-                    Err(error) => {
-                        report.findings.push(format!("log {log}: {error}"));
-                        return Ok(());
-                    }
+                if let Err(finding) = check.add(&stored) {
+                    report.findings.push(finding);
+                    return Ok(());
                 }
+                report.facts += u64::from(matches!(stored.body, StoredBody::Row { .. }));
             }
             progress(report.facts);
-        }
-        if tree.size() == known.checkpoint.size && tree.root() != known.checkpoint.root {
-            report
-                .findings
-                .push(format!("log {log} has another root than its origin signed"));
         }
         Ok(())
     }
@@ -410,7 +404,12 @@ impl FactRegistry {
         .await
     }
 
-    async fn inspect<T: Send + 'static>(
+    pub(crate) fn store(&self) -> &dyn FactStore {
+        &*self.store
+    }
+
+    /// Looks at the engine between two of its steps.
+    pub(crate) async fn inspect<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Engine) -> T + Send + 'static,
     ) -> Result<T, NodeError> {
@@ -423,6 +422,55 @@ impl FactRegistry {
             .await
             .map_err(|_| NodeError::Stopped)?;
         seen.await.map_err(|_| NodeError::Stopped)
+    }
+}
+
+/// The check of the entries of a log against the blocks that its origin signed. What is behind the last one that is held
+/// whole while a transfer is under way, nothing can be compared with.
+struct LogCheck<'a> {
+    log: LogId,
+    size: u64,
+    roots: &'a [TreeHash],
+    /// How far the entries went.
+    at: u64,
+    /// Those of the block that is not complete yet.
+    parts: Vec<(Subtree, TreeHash)>,
+}
+
+impl<'a> LogCheck<'a> {
+    fn new(log: LogId, size: u64, roots: &'a [TreeHash]) -> Self {
+        Self {
+            log,
+            size,
+            roots,
+            at: 0,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Takes in the next entry of the log; the error says what does not hold.
+    fn add(&mut self, stored: &StoredEntry) -> Result<(), String> {
+        let log = self.log;
+        let part = stored.entry(log.origin).and_then(|_| stored.subtree());
+        let part = part.map_err(|error| format!("log {log}: {error}"))?;
+        self.parts.push((part, stored.hash()));
+        self.at = stored.range().end;
+        let block = part.start() / BLOCK_LEAVES;
+        let start = block * BLOCK_LEAVES;
+        let is_full = self.at == start + BLOCK_LEAVES;
+        if self.at == self.size || (is_full && self.at < self.size) {
+            let found = Subtree::block(block).and_then(|b| b.hash_from(self.size, &self.parts));
+            if found.ok().as_ref() != self.roots.get(block as usize) {
+                let last = self.at - 1;
+                return Err(format!(
+                    "log {log} is not what its origin signed somewhere from position {start} to {last}"
+                ));
+            }
+        }
+        if is_full {
+            self.parts.clear();
+        }
+        Ok(())
     }
 }
 
@@ -443,4 +491,103 @@ fn hash_of(
     let from = leaves.partition_point(|(part, _)| part.start() < range.start);
     let to = leaves.partition_point(|(part, _)| part.start() < range.end);
     subtree.hash_from(size, leaves.get(from..to)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use causality_fact::BlockRoots;
+    use causality_fact::leaf_hash;
+    use causality_store::Batch;
+    use causality_store::FactReader as _;
+    use causality_store::MemoryStore;
+    use causality_store::NewEntry;
+    use causality_store::conformance::fact;
+    use causality_store::conformance::full;
+    use causality_store::conformance::log;
+    use causality_store::conformance::subtree;
+    use causality_store::conformance::withheld;
+
+    use super::*;
+
+    const SIZE: u64 = 2 * BLOCK_LEAVES + 100;
+
+    /// The roots of the log that was signed.
+    fn roots() -> Vec<TreeHash> {
+        let mut tree = BlockRoots::new();
+        for number in 0..SIZE {
+            tree.push(leaf_hash(&fact(&log(1, 1), number).id()));
+        }
+        tree.roots()
+    }
+
+    /// What is found in a store that holds the log up to a position, with other entries at some positions.
+    async fn check(durable: u64, others: &[NewEntry], roots: &[TreeHash]) -> Result<(), String> {
+        let log = log(1, 1);
+        let mut entries = Vec::new();
+        let mut position = 0;
+        while position < durable {
+            let other = others.iter().find(|other| other.position == position);
+            let entry = other.cloned().unwrap_or_else(|| match position % 7 {
+                3 => withheld(log, position),
+                _ => full(log, position),
+            });
+            position += entry.entry.positions();
+            entries.push(entry);
+        }
+        let store = MemoryStore::new();
+        let time = 0;
+        let side = Vec::new();
+        let batch = Batch {
+            entries,
+            side,
+            time,
+        };
+        store.commit(batch).await.unwrap();
+        let mut check = LogCheck::new(log, SIZE, roots);
+        for stored in store.scan(&log, 0..durable, usize::MAX).await.unwrap() {
+            check.add(&stored)?;
+        }
+        assert_eq!(check.at, durable);
+        Ok(())
+    }
+
+    fn forged(position: u64) -> NewEntry {
+        let entry = full(log(1, 1), position + 1).entry;
+        NewEntry {
+            entry,
+            ..full(log(1, 1), position)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_blocks_of_a_log_under_transfer_are_compared() {
+        let roots = roots();
+        let not_signed = |from: u64, to: u64| {
+            let log = log(1, 1);
+            Err(format!(
+                "log {log} is not what its origin signed somewhere from position {from} to {to}"
+            ))
+        };
+        let (one, two) = (BLOCK_LEAVES, 2 * BLOCK_LEAVES);
+        for durable in [1, one - 1, one, one + 1, two, two + 99, SIZE, SIZE + 50] {
+            assert_eq!(check(durable, &[], &roots).await, Ok(()), "{durable}");
+            let part = [subtree(log(1, 1), 512, 3)];
+            assert_eq!(check(durable.max(520), &part, &roots).await, Ok(()));
+        }
+        for (durable, position, expected) in [
+            (one, 0, not_signed(0, one - 1)),
+            (one + 5, one - 1, not_signed(0, one - 1)),
+            (SIZE, one, not_signed(one, two - 1)),
+            (two, two - 1, not_signed(one, two - 1)),
+            (SIZE, two, not_signed(two, SIZE - 1)),
+            (SIZE + 50, SIZE - 1, not_signed(two, SIZE - 1)),
+            // Nothing that was signed says what these blocks are before they are whole.
+            (one - 1, 7, Ok(())),
+            (two + 99, two + 3, Ok(())),
+            (SIZE + 50, SIZE, Ok(())),
+        ] {
+            let found = check(durable, &[forged(position)], &roots).await;
+            assert_eq!(found, expected, "{position} of {durable}");
+        }
+    }
 }

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use anyhow::{Context as _, Result};
 use causality_fact::DomainId;
 use causality_judge::CompartmentId;
-use causality_judge::history::{Event, Kept, Rule};
+use causality_judge::history::{Event, Rule};
+use causality_strategy::SyncPolicies;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::history::{PUBLIC, domain_id};
+use crate::rules::Terms;
 use crate::world::{Plan, Sharing};
 
 /// Facts for some domains of a world.
@@ -24,18 +27,6 @@ pub struct Circle {
     pub members: BTreeSet<usize>,
 }
 
-/// The rules of a domain about another: what it gives, what of that it keeps, and what it takes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "any rules are some")]
-pub struct Terms {
-    /// What the other may have.
-    pub out: Vec<Rule>,
-    /// What of that it does not get all the same.
-    pub kept: Vec<Kept>,
-    /// What is taken from it.
-    pub taken: Vec<Rule>,
-}
-
 /// What everybody shares. A handle: clones are the same book.
 #[derive(Clone, Debug)]
 pub struct Book(Arc<Mutex<Pages>>);
@@ -45,10 +36,14 @@ struct Pages {
     domains: Vec<DomainId>,
     circles: Vec<Circle>,
     terms: BTreeMap<(usize, usize), Terms>,
+    /// Whether rules say what is shared, and not the address books.
+    has_rules: bool,
+    changes: u64,
 }
 
 impl Book {
-    /// For the domains of a world, in the order of its machines. Members of a circle give each other everything in it.
+    /// For the domains of a world, in the order of its machines. Members of a circle give each other everything in it, or
+    /// what random rules say.
     pub fn new(plan: &Plan, domains: Vec<DomainId>) -> Self {
         let everybody = Circle {
             name: "public".to_owned(),
@@ -57,17 +52,27 @@ impl Book {
         };
         let mut random = ChaCha8Rng::seed_from_u64(plan.seed ^ BOOK_SEEDS);
         let mut circles = vec![everybody];
-        if plan.sharing == Sharing::Circles {
+        if plan.sharing != Sharing::Public {
             circles.extend((1..=CIRCLES).map(|number| Circle::random(number, plan, &mut random)));
         }
         let pairs = plan.shape.pairs(plan.domains).into_iter();
         let pairs = pairs.flat_map(|(a, b)| [(a, b), (b, a)]);
-        let terms = pairs.map(|pair| (pair, Terms::whole(&circles, pair)));
-        let terms = terms.collect();
+        let has_rules = plan.sharing == Sharing::Rules;
+        let mut terms = BTreeMap::new();
+        for pair in pairs {
+            let both = both(&circles, pair);
+            let drawn = match has_rules {
+                true => Terms::random(&both, &mut random),
+                false => Terms::whole(both.iter()),
+            };
+            terms.insert(pair, drawn);
+        }
         Self(Arc::new(Mutex::new(Pages {
             domains,
             circles,
             terms,
+            has_rules,
+            changes: 0,
         })))
     }
 
@@ -84,9 +89,17 @@ impl Book {
         self.pages().circles.clone()
     }
 
-    /// What a machine gives another as a whole, and what it takes so.
-    pub(crate) fn whole(&self, from: usize, to: usize) -> (Vec<String>, Vec<String>) {
+    /// Whether rules say what is shared: then nobody needs to hold all of anything.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.pages().has_rules
+    }
+
+    /// What the address book of a machine says that it gives another, and takes from it.
+    pub(crate) fn granted(&self, from: usize, to: usize) -> (Vec<String>, Vec<String>) {
         let pages = self.pages();
+        if pages.has_rules {
+            return Default::default();
+        }
         let names = |rules: &[Rule]| {
             let whole = |circle: &&Circle| rules.contains(&Rule::all_of(circle.id));
             let circles = pages.circles.iter().filter(whole);
@@ -96,7 +109,39 @@ impl Book {
         (names(&terms.out), names(&terms.taken))
     }
 
-    /// The compartments whose logs both of two domains tell each other.
+    /// What the policy file of a machine says.
+    pub(crate) fn policies(&self, machine: usize) -> Result<SyncPolicies> {
+        let pages = self.pages();
+        let mut file = String::new();
+        if pages.has_rules {
+            for ((_, to), terms) in pages.of(machine) {
+                terms.write(&mut file, (*to, pages.domains[*to]), &pages.circles);
+            }
+        }
+        SyncPolicies::parse(&file).with_context(|| format!("no policy file: {file}"))
+    }
+
+    /// Changes the rules of a machine about another.
+    pub(crate) fn change(
+        &self,
+        from: usize,
+        to: usize,
+        change: impl FnOnce(Terms, &[Circle]) -> Terms,
+    ) {
+        let pages = &mut *self.pages();
+        let circles = both(&pages.circles, (from, to));
+        if let Some(terms) = pages.terms.get_mut(&(from, to)) {
+            *terms = change(std::mem::take(terms), &circles);
+            pages.changes += 1;
+        }
+    }
+
+    /// How often rules have changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.pages().changes
+    }
+
+    /// The compartments whose logs both of two domains tell each other, whatever the time.
     pub(crate) fn shared(&self, a: DomainId, b: DomainId) -> Vec<CompartmentId> {
         let pages = self.pages();
         let number = |domain| pages.domains.iter().position(|known| *known == domain);
@@ -105,9 +150,14 @@ impl Book {
         };
         let terms = [(a, b), (b, a)].map(|pair| pages.terms.get(&pair));
         let has = |circle: &&Circle| {
-            let of_it = |rules: &[Rule]| rules.iter().any(|rule| rule.compartment == circle.id);
-            let mut terms = terms.iter();
-            terms.all(|terms| terms.is_some_and(|terms| of_it(&terms.out) && of_it(&terms.taken)))
+            let is_sure = |rule: &Rule| rule.compartment == circle.id && rule.in_force.is_none();
+            let tells = |terms: &Terms| {
+                let mut kept = terms.kept.iter();
+                terms.out.iter().any(is_sure)
+                    && terms.taken.iter().any(is_sure)
+                    && kept.all(|kept| kept.fields.is_some() || kept.of.compartment != circle.id)
+            };
+            terms.iter().all(|terms| terms.is_some_and(tells))
         };
         pages
             .circles
@@ -120,8 +170,7 @@ impl Book {
     /// The rules of a machine, as a history tells them.
     pub(crate) fn told(&self, machine: usize) -> Vec<Event> {
         let pages = self.pages();
-        let own = pages.terms.iter().filter(|((from, _), _)| *from == machine);
-        let told = own.map(|((_, to), terms)| {
+        let told = pages.of(machine).map(|((_, to), terms)| {
             let Terms { out, kept, taken } = terms.clone();
             Event::Policy {
                 peer: domain_id(pages.domains[*to]),
@@ -136,6 +185,20 @@ impl Book {
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Pages {
+    /// The rules of a machine.
+    fn of(&self, machine: usize) -> impl Iterator<Item = (&(usize, usize), &Terms)> {
+        self.terms.range((machine, 0)..=(machine, usize::MAX))
+    }
+}
+
+/// The circles that both of two are in.
+fn both(circles: &[Circle], (a, b): (usize, usize)) -> Vec<Circle> {
+    let mut circles = circles.to_vec();
+    circles.retain(|circle| circle.members.contains(&a) && circle.members.contains(&b));
+    circles
 }
 
 impl Circle {
@@ -159,23 +222,6 @@ impl Circle {
             name: format!("circle-{number}"),
             id: CompartmentId(id),
             members,
-        }
-    }
-}
-
-impl Terms {
-    /// All of what both are in the circle of.
-    fn whole(circles: &[Circle], (a, b): (usize, usize)) -> Self {
-        let both = |circle: &&Circle| circle.members.contains(&a) && circle.members.contains(&b);
-        let rules = circles
-            .iter()
-            .filter(both)
-            .map(|circle| Rule::all_of(circle.id));
-        let rules: Vec<_> = rules.collect();
-        Self {
-            out: rules.clone(),
-            kept: Vec::new(),
-            taken: rules,
         }
     }
 }
@@ -237,7 +283,7 @@ mod tests {
             .find_map(|of| Some((of, outside(of)?)))
             .unwrap();
         let member = *circle.members.first().unwrap();
-        let (gives, takes) = book.whole(member, stranger);
+        let (gives, takes) = book.granted(member, stranger);
         assert!(gives.contains(&"public".to_owned()) && takes.contains(&"public".to_owned()));
         assert!(!gives.contains(&circle.name) && !takes.contains(&circle.name));
         let [a, b] = [member, stranger].map(|of| DomainId::new([of as u8; 32]));

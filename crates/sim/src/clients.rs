@@ -1,12 +1,12 @@
 //! Those who work with a node while it runs: one appends, one reads, one watches. What they ask and hear goes into the
 //! history.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causality_fact::{DomainId, FactQuery, LogId, Value};
+use causality_fact::{DomainId, FactQuery, Label, LogId, Onward, Value};
 use causality_judge::Bytes;
 use causality_judge::history::{Acknowledged, Event, Seen};
 use causality_node::{
@@ -19,6 +19,7 @@ use rand_chacha::rand_core::Rng as _;
 
 use crate::book::{Book, Circle};
 use crate::history::{History, fact_id, log_id, place};
+use crate::rules::{LABELS, NUMBER, NUMBERS, below};
 use crate::trace::Trace;
 
 /// The places that a reader has seen something at. A handle: clones are the same reader's.
@@ -72,7 +73,12 @@ impl Clients {
                 0 => 1 + random.next_u32() % 60,
                 _ => 1 + random.next_u32() % 4,
             };
-            let drafts = (0..count).filter_map(|_| draft(&mut random)).collect();
+            let has_rules = self.book.has_rules();
+            let drafts = (0..count).filter_map(|_| match has_rules {
+                true => labelled_draft(&mut random),
+                false => draft(&mut random),
+            });
+            let drafts = drafts.collect();
             let circle = &circles[random.next_u32() as usize % circles.len()];
             // Whether it succeeds is in the history.
             let _ = self.append((name, circle), &node, drafts).await;
@@ -156,17 +162,25 @@ impl Clients {
 
     /// Writes down what a node tells.
     pub(crate) async fn watch(self, of: (&str, DomainId), mut events: NodeEvents) {
+        let mut meetings = BTreeMap::new();
         while let Some(event) = events.next().await {
-            self.heard(of, event);
+            self.heard(of, event, &mut meetings);
         }
     }
 
-    fn heard(&self, (name, own): (&str, DomainId), event: NodeEvent) {
+    /// `meetings` has whom the node is about to tell what it holds, and by which rules.
+    fn heard(
+        &self,
+        (name, own): (&str, DomainId),
+        event: NodeEvent,
+        meetings: &mut BTreeMap<DomainId, u64>,
+    ) {
         let peer = |domain| self.name(domain).to_owned();
         match event {
             NodeEvent::SessionBegan { peer: with } => {
                 self.trace
                     .tell(name, &format!("began a session with {}", self.name(with)));
+                meetings.insert(with, self.book.changes());
                 let (peer, compartments) = (peer(with), self.book.shared(own, with));
                 self.history
                     .write(name, Event::Meets { peer, compartments });
@@ -182,11 +196,15 @@ impl Clients {
             }
             NodeEvent::CaughtUp { peer: with, report } => {
                 let (sent, received) = (report.facts_sent, report.facts_received);
+                // What they tell each other may have changed meanwhile.
+                let has_met = meetings.remove(&with) == Some(self.book.changes());
                 let with = self.name(with);
                 let what = format!("caught up with {with}: {sent} facts sent, {received} received");
                 self.trace.tell(name, &what);
-                let peer = with.to_owned();
-                self.history.write(name, Event::Met { peer });
+                if has_met {
+                    let peer = with.to_owned();
+                    self.history.write(name, Event::Met { peer });
+                }
             }
             NodeEvent::Grown { log, size } => {
                 self.trace
@@ -261,6 +279,24 @@ pub(crate) fn draft(random: &mut ChaCha8Rng) -> Option<Draft> {
     if random.next_u32().is_multiple_of(4) {
         let text = "long ".repeat(random.next_u32() as usize % 400);
         draft.content.insert("text".to_owned(), Value::String(text));
+    }
+    Some(draft)
+}
+
+/// The same, for rules to tell apart.
+fn labelled_draft(random: &mut ChaCha8Rng) -> Option<Draft> {
+    let mut draft = draft(random)?;
+    draft.label = Label::new(LABELS[below(random, LABELS.len())]).ok()?;
+    draft.onward = match below(random, 6) {
+        0 => Onward::None,
+        1 => Onward::Any,
+        _ => Onward::Audience,
+    };
+    let number = Value::Int(below(random, NUMBERS) as i64);
+    draft.content.insert(NUMBER.to_owned(), number);
+    if below(random, 2) == 0 {
+        let secret = Value::Int(i64::from(random.next_u32()));
+        draft.content.insert("secret".to_owned(), secret);
     }
     Some(draft)
 }

@@ -69,6 +69,12 @@ impl SimClock {
             .turn(|shown| shown.saturating_add_signed(by_ms));
     }
 
+    /// What it shows, and how fast it goes.
+    pub(crate) fn shows(&self) -> (u64, Rate) {
+        let hands = self.hands();
+        (hands.now_ms(), hands.rate)
+    }
+
     fn hands(&self) -> MutexGuard<'_, Hands> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }

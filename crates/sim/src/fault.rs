@@ -36,6 +36,10 @@ pub enum FaultKind {
     DiskFull,
     /// The disk let a caller wait.
     DiskSlow,
+    /// A fact is hidden from whoever knows that it is there.
+    FactHidden,
+    /// Somebody has a part of a fact only.
+    FactInPart,
     /// Frames of a session came a second time, by somebody without keys.
     FramesRepeated,
     /// A domain was taken from another's list of peers, and later put back.
@@ -44,6 +48,8 @@ pub enum FaultKind {
     PowerCutIdle,
     /// The power went off in the middle of what the disk was doing.
     PowerCutWriting,
+    /// A domain changed its rules about another.
+    RulesChanged,
     /// A node was stopped in good order, and later started again.
     Stopped,
     /// A write that was not synced did not survive a power cut.
@@ -56,7 +62,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::BackupRestored,
         Self::BackupSlippedIn,
         Self::ClockDrifted,
@@ -71,10 +77,13 @@ impl FaultKind {
         Self::DiskFailed,
         Self::DiskFull,
         Self::DiskSlow,
+        Self::FactHidden,
+        Self::FactInPart,
         Self::FramesRepeated,
         Self::PeerDropped,
         Self::PowerCutIdle,
         Self::PowerCutWriting,
+        Self::RulesChanged,
         Self::Stopped,
         Self::WriteDropped,
         Self::WriteKept,
@@ -112,10 +121,13 @@ impl fmt::Display for FaultKind {
             Self::DiskFailed => "disk failed",
             Self::DiskFull => "disk full",
             Self::DiskSlow => "disk slow",
+            Self::FactHidden => "fact hidden",
+            Self::FactInPart => "fact in part",
             Self::FramesRepeated => "frames repeated",
             Self::PeerDropped => "peer dropped",
             Self::PowerCutIdle => "power cut, idle",
             Self::PowerCutWriting => "power cut, writing",
+            Self::RulesChanged => "rules changed",
             Self::Stopped => "node stopped",
             Self::WriteDropped => "write dropped",
             Self::WriteKept => "write kept",

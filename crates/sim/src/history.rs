@@ -11,6 +11,7 @@ use causality_judge::{Bytes, CompartmentId, DomainId, FactId, LaneId, LogId, Sto
 use causality_store::{FactReader, SideRange, StoredBody};
 use causality_sync::{KEY_RECORDS, LOG_HEADS};
 
+use crate::fault::FaultKind;
 use crate::trace::Trace;
 
 /// What is written of a world so far. A handle: clones are the same history.
@@ -88,6 +89,10 @@ impl History {
         let heads = store.side_scan(table(LOG_HEADS)).await?;
         let records = store.side_scan(table(KEY_RECORDS)).await?;
         for held in store.logs().await? {
+            self.trace
+                .fired_times(FaultKind::FactHidden, held.withheld.len());
+            self.trace
+                .fired_times(FaultKind::FactInPart, held.partial.len());
             let known = held.full.union(&held.partial).union(&held.withheld);
             let size = known.is_prefix().context("a log has a gap")?;
             let key = held.log.to_bytes();

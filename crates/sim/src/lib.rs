@@ -23,6 +23,7 @@ pub mod scenario;
 mod book;
 mod clients;
 mod machine;
+mod rules;
 mod script;
 mod world;
 
@@ -38,7 +39,7 @@ mod fault;
 mod history;
 mod trace;
 
-pub use book::{Book, Circle, Terms};
+pub use book::{Book, Circle};
 pub use clients::{Clients, Memory};
 pub use clock::{EPOCH_MS, Rate, SeededEntropy, SimClock};
 pub use disk::{Disk, DiskBackend, DiskState, SECTOR_BYTES};
@@ -49,6 +50,7 @@ pub use machine::{Backup, Machine, NAMES, Running, store_config};
 pub use meddler::{Meddled, Meddler};
 pub use network::Network;
 pub use power::Power;
+pub use rules::Terms;
 pub use script::{Action, Index, Mode, Script};
 pub use slow::{SlowStore, Slowness};
 pub use trace::{Fingerprint, Trace};

@@ -153,7 +153,7 @@ impl Machine {
     pub async fn start(
         &mut self,
         network: &Network,
-        peers: Vec<PeerConfig>,
+        (peers, policies): (Vec<PeerConfig>, SyncPolicies),
         trace: &Trace,
     ) -> Result<&mut Running> {
         let power = Power::default();
@@ -190,7 +190,7 @@ impl Machine {
             clock: Arc::clone(&self.clock) as Arc<_>,
             entropy,
             peers,
-            policies: SyncPolicies::default(),
+            policies,
             limits: LIMITS,
         })
         .await?;

@@ -136,7 +136,11 @@ pub fn plan(seed: u64) -> Plan {
         } else {
             Mode::Safety
         },
-        sharing: Sharing::Circles,
+        sharing: if random.next_u32().is_multiple_of(2) {
+            Sharing::Circles
+        } else {
+            Sharing::Rules
+        },
         has_clients: true,
     }
 }
@@ -145,13 +149,18 @@ pub fn plan(seed: u64) -> Plan {
 async fn live(plan: Plan, trace: Trace) -> Result<(String, Option<Duration>)> {
     let mut agreed_after = None;
     let mut world = World::new(plan, trace).await?;
-    world.follow(Script::random(plan.seed, plan.domains, LENGTH, plan.mode));
+    world.follow(Script::random(&plan, LENGTH));
     world.run(LENGTH).await?;
     if plan.mode == Mode::Liveness {
-        let healed = world.trace().now();
+        let broken = world.trace().now();
         world.heal().await?;
-        world.converge(AGREEMENT_MAX).await?;
-        agreed_after = Some(world.trace().now() - healed);
+        let healed = world.trace().now();
+        agreed_after = Some(if plan.sharing == Sharing::Rules {
+            healed - broken + world.settle(AGREEMENT_MAX).await?
+        } else {
+            world.converge(AGREEMENT_MAX).await?;
+            world.trace().now() - broken
+        });
     }
     let (history, _) = world.end().await?;
     Ok((history.text(), agreed_after))

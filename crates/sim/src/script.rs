@@ -8,6 +8,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use crate::clock::Rate;
 use crate::disk::DiskState;
 use crate::link::{Conditions, PerMille};
+use crate::world::{Plan, Sharing};
 
 /// One of a world's machines, by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub enum Action {
     Backup(Index),
     /// Starts the node, unless it runs.
     Boot(Index),
+    /// Changes the rules of one about another: to what, the number decides.
+    ChangeRules(Index, Index, u64),
     /// Changes how fast the clock goes.
     ClockRate(Index, Rate),
     /// Sets the clock so many milliseconds forwards or back.
@@ -64,15 +67,20 @@ pub enum Mode {
 
 impl Script {
     /// A random script for so many machines over so long.
-    pub fn random(seed: u64, machines: usize, length: Duration, mode: Mode) -> Self {
+    pub fn random(plan: &Plan, length: Duration) -> Self {
         let mut writer = Writer {
-            random: ChaCha8Rng::seed_from_u64(seed ^ SCRIPT_SEEDS),
-            machines,
+            random: ChaCha8Rng::seed_from_u64(plan.seed ^ SCRIPT_SEEDS),
+            machines: plan.domains,
             script: Vec::new(),
         };
         let mut at = Duration::from_secs(1);
         while at < length {
-            writer.fault(at, mode);
+            writer.fault(at, plan.mode);
+            if plan.sharing == Sharing::Rules && writer.below(3) == 0 {
+                let (from, to) = (writer.machine(), writer.machine());
+                let seed = writer.random.next_u64();
+                writer.add(at, Action::ChangeRules(from, to, seed));
+            }
             at += writer.between(200, 1_800);
         }
         writer.script.sort_by_key(|(at, _)| *at);
@@ -231,9 +239,20 @@ const SCRIPT_SEEDS: u64 = 0x5c81_97a2_0000_0000;
 mod tests {
     use super::*;
 
+    use crate::run;
+
+    fn script(seed: u64, mode: Mode, sharing: Sharing) -> Script {
+        let plan = Plan {
+            mode,
+            sharing,
+            ..run::plan(seed)
+        };
+        Script::random(&plan, Duration::from_secs(60))
+    }
+
     #[test]
     fn scripts_are_in_order_and_follow_their_seeds() {
-        let script = |seed| Script::random(seed, 5, Duration::from_secs(60), Mode::Safety);
+        let script = |seed| script(seed, Mode::Safety, Sharing::Circles);
         let actions = script(1).into_actions();
         assert!(actions.len() > 60, "{}", actions.len());
         assert!(actions.is_sorted_by_key(|(at, _)| *at));
@@ -244,8 +263,7 @@ mod tests {
     #[test]
     fn only_safety_slips_backups_in() {
         let slips = |mode| {
-            let scripts =
-                (0..50).map(|seed| Script::random(seed, 5, Duration::from_secs(60), mode));
+            let scripts = (0..50).map(|seed| script(seed, mode, Sharing::Circles));
             let actions = scripts.flat_map(Script::into_actions);
             actions
                 .filter(|(_, action)| matches!(action, Action::SlipIn(_)))

@@ -64,7 +64,9 @@ impl<S> SlowStore<S> {
 impl<S: FactStore> FactStore for SlowStore<S> {
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         self.wait().await;
-        self.store.commit(batch).await
+        let committed = self.store.commit(batch).await?;
+        self.trace.committed();
+        Ok(committed)
     }
 }
 

@@ -28,6 +28,7 @@ struct Record {
     /// How much happened since time passed last, and when that was.
     steps: (u64, Duration),
     spins: Arc<Notify>,
+    last_commit: Duration,
     print: fn(&str),
 }
 
@@ -66,6 +67,7 @@ impl Trace {
             wrong: None,
             steps: (0, Duration::ZERO),
             spins: Arc::default(),
+            last_commit: Duration::ZERO,
             print,
         })))
     }
@@ -140,6 +142,17 @@ impl Trace {
         (record.print)(&line(at, who, what));
     }
 
+    /// Notes that something became durable somewhere.
+    pub(crate) fn committed(&self) {
+        let mut record = self.record();
+        record.last_commit = record.start.elapsed();
+    }
+
+    /// When something became durable last.
+    pub(crate) fn last_commit(&self) -> Duration {
+        self.record().last_commit
+    }
+
     /// Notes what was written into the history.
     pub(crate) fn history(&self, line: &str) {
         line.hash(&mut self.record().hasher);
@@ -160,6 +173,9 @@ impl Trace {
     }
 
     pub(crate) fn fired_times(&self, fault: FaultKind, count: u64) {
+        if count == 0 {
+            return;
+        }
         let mut record = self.record();
         (fault, count).hash(&mut record.hasher);
         *record.faults.entry(fault).or_default() += count;

@@ -18,13 +18,14 @@ use tokio::time::sleep;
 
 use crate::book::{Book, Circle};
 use crate::clients::Clients;
-use crate::clock::Rate;
+use crate::clock::{Rate, SimClock};
 use crate::disk::DiskState;
 use crate::fault::FaultKind;
 use crate::history::{HISTORY_VERSION, History, domain_id, extents};
 use crate::machine::{Backup, Machine};
 use crate::network::Network;
 use crate::power::Power;
+use crate::rules::Terms;
 use crate::script::{Action, Index, Mode, Script};
 use crate::trace::Trace;
 
@@ -50,6 +51,8 @@ pub enum Sharing {
     Public,
     /// So, and some facts are for some domains only, which give them to each other.
     Circles,
+    /// Likewise, but what of a fact is given and taken rules say, which change.
+    Rules,
 }
 
 /// What a world is made of.
@@ -207,7 +210,7 @@ impl World {
             Action::Boot(Index(index)) => self.boot(index).await?,
             Action::ClockRate(Index(index), rate) => {
                 self.tell(index, &format!("its clock runs at {} ppm", rate.0));
-                self.machines[index].clock.set_rate(rate);
+                self.set_clock(index, |clock| clock.set_rate(rate));
                 match rate {
                     Rate::RIGHT => {}
                     Rate::STOPPED => self.fired(FaultKind::ClockStopped),
@@ -216,8 +219,14 @@ impl World {
             }
             Action::ClockJump(Index(index), by_ms) => {
                 self.tell(index, &format!("its clock jumps by {by_ms} ms"));
-                self.machines[index].clock.jump(by_ms);
+                self.set_clock(index, |clock| clock.jump(by_ms));
                 self.fired(FaultKind::ClockJumped);
+            }
+            Action::ChangeRules(Index(from), Index(to), seed) => {
+                self.change_rules(from, to, |terms, circles| {
+                    terms.changed(circles, &mut ChaCha8Rng::seed_from_u64(seed))
+                })
+                .await?;
             }
             Action::CutPower(Index(index), Some(operations)) => {
                 self.machines[index].disk.cut_after(Some(operations));
@@ -286,9 +295,49 @@ impl World {
         Ok(())
     }
 
+    /// Changes the rules of a machine about another. A node that runs is told, and asked whether it has heard.
+    pub(crate) async fn change_rules(
+        &mut self,
+        from: usize,
+        to: usize,
+        change: impl FnOnce(Terms, &[Circle]) -> Terms,
+    ) -> Result<()> {
+        let Clients { book, history, .. } = &self.clients;
+        let before = book.changes();
+        book.change(from, to, change);
+        if book.changes() == before {
+            return Ok(());
+        }
+        self.fired(FaultKind::RulesChanged);
+        let (name, of) = (self.machines[from].name, self.machines[to].name);
+        self.tell(from, &format!("has other rules about {of}"));
+        let told = book.told(from);
+        told.into_iter().for_each(|told| history.write(name, told));
+        let policies = book.policies(from)?;
+        if let Some(running) = &self.machines[from].running {
+            let node = running.node.clone();
+            // It may have lost its power. If it answers, it has taken up what it was told before.
+            if node.set_policies(policies).await.is_ok() && node.status().await.is_ok() {
+                history.write(name, Event::Obeys {});
+            }
+        }
+        Ok(())
+    }
+
+    fn set_clock(&self, index: usize, set: impl FnOnce(&SimClock)) {
+        let machine = &self.machines[index];
+        set(&machine.clock);
+        let (shows, rate) = machine.clock.shows();
+        let clock = Event::Clock {
+            shows,
+            rate: rate.0,
+        };
+        self.clients.history.write(machine.name, clock);
+    }
+
     /// Starts a node, unless it runs or its disk does not let it.
     async fn boot(&mut self, index: usize) -> Result<()> {
-        let peers = self.peers(index);
+        let (peers, policies) = (self.peers(index), self.clients.book.policies(index)?);
         let machine = &mut self.machines[index];
         if machine.running.is_some() {
             return Ok(());
@@ -296,7 +345,10 @@ impl World {
         let (name, disk) = (machine.name, machine.disk.clone());
         let is_first = machine.starts == 0;
         let trace = self.clients.trace.clone();
-        if let Err(error) = machine.start(&self.network, peers, &trace).await {
+        if let Err(error) = machine
+            .start(&self.network, (peers, policies), &trace)
+            .await
+        {
             let excused = disk.state() != DiskState::Good;
             if excused || disk.take_cut() {
                 trace.tell(name, &format!("does not start: {error:#}"));
@@ -317,7 +369,11 @@ impl World {
             };
             let circles = self.clients.book.circles_of(index).into_iter();
             let to = circles.map(all).collect();
-            history.write(name, Event::Entitled { to });
+            if !self.clients.book.has_rules() {
+                history.write(name, Event::Entitled { to });
+            }
+            let (shows, Rate(rate)) = machine.clock.shows();
+            history.write(name, Event::Clock { shows, rate });
             let rules = self.clients.book.told(index);
             rules.into_iter().for_each(|told| history.write(name, told));
         } else {
@@ -466,11 +522,12 @@ impl World {
         self.agenda.clear();
         self.network.heal();
         self.clients.is_quiet.store(true, Ordering::Relaxed);
-        for machine in &self.machines {
+        for index in 0..self.machines.len() {
+            let machine = &self.machines[index];
             machine.disk.set_state(DiskState::Good);
             machine.disk.cut_after(None);
             machine.slowness.set(Duration::ZERO);
-            machine.clock.set_rate(Rate::RIGHT);
+            self.set_clock(index, |clock| clock.set_rate(Rate::RIGHT));
         }
         // Power that has just gone off is noticed before machines are counted as running.
         self.run(Duration::ZERO).await?;
@@ -484,6 +541,27 @@ impl World {
         self.clients.trace.tell("world", "everything works again");
         self.clients.history.write_of_all(Event::Healed {});
         Ok(())
+    }
+
+    /// Waits until nothing more becomes durable; how long it took until the last did.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer than `most`.
+    pub async fn settle(&mut self, most: Duration) -> Result<Duration> {
+        let start = self.clients.trace.now();
+        loop {
+            let last = self.clients.trace.last_commit().max(start);
+            let quiet = self.clients.trace.now() - last;
+            if quiet >= QUIET {
+                return Ok(last - start);
+            }
+            ensure!(
+                last - start <= most,
+                "after {most:?} there is always something new"
+            );
+            self.run(QUIET - quiet).await?;
+        }
     }
 
     /// Waits until all nodes hold the same of what they share.
@@ -561,7 +639,7 @@ impl World {
         };
         let others = self.acquainted.iter().filter_map(other);
         let as_peer = |other| {
-            let (send, receive) = self.clients.book.whole(index, other);
+            let (send, receive) = self.clients.book.granted(index, other);
             self.machines[other].as_peer(send, receive)
         };
         others.map(as_peer).collect()
@@ -607,6 +685,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long a machine is without power.
 const BOOT_PAUSE: Duration = Duration::from_millis(1_500);
+
+/// When nothing becomes durable for so long nothing more will: whoever has lost a session has another one by then.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether all agree.
 const CONVERGENCE_STEP: Duration = Duration::from_millis(250);

@@ -197,9 +197,9 @@ pub(crate) fn parse(
     if row.id() == id {
         Ok(row)
     } else {
-        let found = row.id();
-        let what = format!("row {position} of a log of {origin:.8} is {found:.8}, not {id:.8}");
-        Err(StoreError::corrupt(what))
+        Err(StoreError::corrupt(format!(
+            "row {position} of a log of {origin:.8} is another fact than was stored there"
+        )))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a store refuses or fails, and whose fault it is.
 
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
@@ -97,7 +98,7 @@ pub enum StoreError {
     /// The store contradicts itself: its file was damaged.
     #[error("the store is damaged: {what}")]
     Corrupt {
-        /// What is wrong, and where.
+        /// What is wrong, and where: of a store in a file first which one.
         what: String,
     },
     /// No space is left for the store.
@@ -108,7 +109,7 @@ pub enum StoreError {
     Io {
         /// The kind of failure.
         kind: io::ErrorKind,
-        /// What the system says.
+        /// What the system says: of a store in a file also which one, and what to do.
         message: String,
     },
 }
@@ -117,6 +118,29 @@ impl StoreError {
     /// Whether the file has to be opened again before anything else can succeed.
     pub(crate) fn is_of_the_disk(&self) -> bool {
         matches!(self, Self::Full | Self::Io { .. })
+    }
+
+    /// The same with the file that it is about, where it does not tell that yet. Who runs the store is told what to do
+    /// about the disk; about a damaged store the program has to say where its backups are.
+    pub(crate) fn in_file(self, file: impl Display) -> Self {
+        match self {
+            Self::Corrupt { what } => Self::corrupt(format!("{file}: {what}")),
+            Self::Io {
+                kind: io::ErrorKind::UnexpectedEof,
+                ..
+            } => Self::corrupt(format!("{file} ends early")),
+            Self::Io { kind, message } => {
+                let advice = match kind {
+                    io::ErrorKind::NotFound => "its folder has to be there",
+                    io::ErrorKind::PermissionDenied => "allow this user to read and write it",
+                    io::ErrorKind::ReadOnlyFilesystem => "make the disk writable",
+                    _ => "see to the disk and try again",
+                };
+                let message = format!("{file}: {message}; {advice}");
+                Self::Io { kind, message }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {

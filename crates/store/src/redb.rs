@@ -158,7 +158,7 @@ impl RedbStore {
     /// `Exists` when there is such a file, and as reads.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
         let to = to.to_owned();
-        self.read(move |engine| engine.backup(&to)).await
+        self.run(move |inner| inner.backup(&to)).await
     }
 
     /// Copies a backup to a new file and leaves [`crate::RESTORED_KEY`] there. Blocks.

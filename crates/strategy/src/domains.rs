@@ -46,10 +46,25 @@ impl Domains {
 
     /// Whether each of the others is certainly one of these, by the patterns alone.
     pub(crate) fn cover(&self, others: &Self) -> bool {
+        self.cover_known(others, &[])
+    }
+
+    /// The same, by the patterns and the names of those who are known.
+    pub(crate) fn cover_known(&self, others: &Self, known: &[Party<'_>]) -> bool {
+        let is_called = |id: &DomainId, is_meant: &dyn Fn(&str) -> bool| {
+            let mut known = known.iter().filter(|party| party.domain == *id);
+            known.any(|party| party.name.is_some_and(is_meant))
+        };
         others.0.iter().all(|other| {
             self.0.iter().any(|mine| match (mine, other) {
                 (DomainPattern::Named(mine), DomainPattern::Named(other)) => covers(mine, other),
-                _ => mine == other,
+                (DomainPattern::Named(mine), DomainPattern::Id(id)) => {
+                    is_called(id, &|name| mine.matches(name))
+                }
+                (DomainPattern::Id(id), DomainPattern::Named(other)) => {
+                    is_called(id, &|name| other.literal() == Some(name))
+                }
+                (DomainPattern::Id(mine), DomainPattern::Id(other)) => mine == other,
             })
         })
     }
@@ -103,10 +118,29 @@ mod tests {
     fn covering_is_claimed_only_where_it_is_certain() {
         let domains =
             |patterns: &[&str]| Domains::new(patterns.iter().map(|p| DomainPattern::new(p)));
-        assert!(domains(&["*"]).cover(&domains(&["a.*", "b"])));
-        assert!(domains(&["a.*"]).cover(&domains(&["a.b", "a.*"])));
-        assert!(!domains(&["a.*"]).cover(&domains(&["a.b", "c"])));
-        let id = DomainId::new([1; 32]).to_string();
-        assert!(!domains(&["*"]).cover(&domains(&[&id])));
+        let covers = |mine: &[&str], others: &[&str], known: &[Party<'_>]| {
+            domains(mine).cover_known(&domains(others), known)
+        };
+        assert!(covers(&["*"], &["a.*", "b"], &[]));
+        assert!(covers(&["a.*"], &["a.b", "a.*"], &[]));
+        assert!(!covers(&["a.*"], &["a.b", "c"], &[]));
+        let domain = DomainId::new([1; 32]);
+        let id = domain.to_string();
+        for (mine, other, name, expected) in [
+            ("*", id.as_str(), None, false),
+            ("*", &id, Some("a.b"), true),
+            ("c.*", &id, Some("a.b"), false),
+            (&id, "a.b", Some("a.b"), true),
+            (&id, "a.b", None, false),
+            (&id, "a.*", Some("a.b"), false),
+            (&id, &id, None, true),
+        ] {
+            let known = [Party { domain, name }];
+            assert_eq!(
+                covers(&[mine], &[other], &known),
+                expected,
+                "{mine} {other} {name:?}"
+            );
+        }
     }
 }

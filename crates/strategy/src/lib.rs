@@ -1,14 +1,17 @@
 //! What is shared with whom, when and how.
 //!
-//! *Policies* say what: [`SyncPolicies`] are read from a file (`docs/src/policies.md`) and decide, for a peer and a fact,
-//! whether it is shared, without which fields, and by which rule. *Strategies* say when and how: a [`SyncStrategy`] makes a
-//! [`SyncPlan`] of what it may look at, and the [`FactSynchronizationModel`] finds the strategy for a context.
+//! *Policies* say what: [`SyncPolicies`] decide, for a peer and a fact, whether it is shared, without which fields, and by
+//! which rule. *Strategies* say when and how: a [`SyncStrategy`] makes a [`SyncPlan`] of what it may look at, and the
+//! [`FactSynchronizationModel`] finds the strategy for a context. Both are read from one [`PolicyFile`]
+//! (`docs/src/policies.md`, `docs/src/strategies.md`).
 //!
 //! What this crate deliberately does not do: it performs nothing. It sends, stores and remembers no fact, reads no clock,
 //! draws no randomness and does no I/O; time and random bits are arguments, and the text of a policy file is one too.
 //!
-//! An engine asks [`PeerPolicy::shares_compartment`] before it names a log, [`PeerPolicy::should_synchronize_fact`] for
-//! each position, and [`PeerPolicy::digest`] with [`PeerPolicy::next_edge`] to know how long its answers hold.
+//! An engine asks [`PeerPolicy::shares_compartment`] before it names a log, [`PeerPolicy::shares_whole`] before it looks at
+//! single facts, [`PeerPolicy::should_synchronize_fact`] for each of those otherwise, and [`PeerPolicy::digest`] with
+//! [`PeerPolicy::next_edge`] to know how long its answers hold. [`Meters`] count what a rule limits. Of what is not shared,
+//! [`PeerPolicy::opens_at`] says when it will be, and [`PeerPolicy::explain`] says why in words.
 //!
 //! ```
 //! use causality_fact::{DomainId, FactType};

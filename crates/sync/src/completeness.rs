@@ -1,7 +1,6 @@
 //! Whether all of a log is held, and who says so (`docs/src/spec/sync.md`, section "Holes").
 
 use causality_fact::DomainId;
-use causality_fact::Hlc;
 use causality_fact::KeptBack;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
@@ -128,7 +127,7 @@ impl Engine {
 
     /// The signed statement of what this domain keeps back of a log of its own from a peer; empty for logs of others.
     pub(crate) fn states_withheld(
-        &self,
+        &mut self,
         peer: DomainId,
         log: LogId,
         size: u64,
@@ -137,7 +136,11 @@ impl Engine {
         if log.origin != self.domain() {
             return Vec::new();
         }
-        let now = Hlc::from_millis(self.now_ms);
+        // Two statements of one time would contradict each other.
+        let Some(now) = self.last_statement.next(self.now_ms) else {
+            return Vec::new();
+        };
+        self.last_statement = now;
         let said = self
             .keys
             .sign_withheld_statement(log, size, peer, kept, now);

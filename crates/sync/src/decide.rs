@@ -11,12 +11,11 @@ use causality_store::StoredBody;
 use causality_store::StoredEntry;
 use causality_strategy::Decision;
 use causality_strategy::Flow;
-use causality_strategy::Meter;
 use causality_strategy::PeerPolicy;
+use causality_strategy::Refusal;
 use causality_strategy::Share;
 use causality_strategy::Subject;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::effect::SyncError;
 use crate::engine::Engine;
@@ -55,34 +54,6 @@ impl Shown<'_> {
             decided,
             until_ms: u64::MAX,
         }
-    }
-}
-
-/// What has travelled for the sake of rules with a volume, by peer, way and rule.
-#[derive(Debug, Default)]
-pub(crate) struct Meters(BTreeMap<(DomainId, Flow, String), Meter>);
-
-impl Meters {
-    /// Counts a row; when the volume is used up, until when.
-    fn count(
-        &mut self,
-        (peer, flow): (DomainId, Flow),
-        share: &Share<'_>,
-        bytes: usize,
-        now_ms: u64,
-    ) -> Result<(), u64> {
-        let policy = share.policy();
-        let Some(volume) = policy.volume() else {
-            return Ok(());
-        };
-        let key = (peer, flow, policy.name().to_owned());
-        let meter = self.0.entry(key).or_default();
-        meter.count(volume, now_ms, bytes as u64)
-    }
-
-    /// Forgets those of rules that a peer does not have any more.
-    pub(crate) fn forget(&mut self, peer: DomainId) {
-        self.0.retain(|(of, ..), _| *of != peer);
     }
 }
 
@@ -134,10 +105,8 @@ impl Engine {
         let Some((bytes, extent)) = shown else {
             return Ok(Shown::hash(hash, Some(Decided::Withheld)));
         };
-        if let Err(until_ms) = self
-            .meters
-            .count((peer, Flow::Out), &share, bytes.len(), now_ms)
-        {
+        let meters = self.meters.entry((peer, Flow::Out)).or_default();
+        if let Err(until_ms) = meters.count(&share, now_ms, bytes.len() as u64) {
             self.wake_at(until_ms);
             return Ok(Shown::Hash {
                 hash,
@@ -148,13 +117,14 @@ impl Engine {
         Ok(Shown::Row(bytes, extent))
     }
 
-    /// Whether a row is taken from a peer; if not, until when that holds.
+    /// Whether a row is taken from a peer; if not, until when that holds. It is not said, `None`, where what the peer shows
+    /// of the fact does not tell: it is welcome with more of it.
     pub(crate) fn takes_row(
         &mut self,
         (peer, policy): (DomainId, &PeerPolicy),
         (log, name): (&LogId, &str),
         row: &Row,
-    ) -> Result<(), u64> {
+    ) -> Result<(), Option<u64>> {
         let subject = Subject {
             origin: log.origin,
             compartment: name,
@@ -162,10 +132,15 @@ impl Engine {
         };
         match policy.should_synchronize_fact(&subject, self.now_ms) {
             Decision::Share(share) => {
-                let (meters, now_ms) = (&mut self.meters, self.now_ms);
-                meters.count((peer, Flow::In), &share, row.bytes().len(), now_ms)
+                let meters = self.meters.entry((peer, Flow::In)).or_default();
+                let counted = meters.count(&share, self.now_ms, row.bytes().len() as u64);
+                counted.map_err(Some)
             }
-            Decision::Refuse { .. } => Err(u64::MAX),
+            Decision::Refuse {
+                reason: Refusal::Undetermined,
+                ..
+            } => Err(None),
+            Decision::Refuse { .. } => Err(Some(u64::MAX)),
         }
     }
 

@@ -10,6 +10,7 @@ use causality_fact::CompartmentId;
 use causality_fact::ConflictKey;
 use causality_fact::DomainId;
 use causality_fact::FactId;
+use causality_fact::Hlc;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
@@ -21,6 +22,8 @@ use causality_store::Batch;
 use causality_store::Mark;
 use causality_store::SideWrite;
 use causality_store::StoreError;
+use causality_strategy::Flow;
+use causality_strategy::Meters;
 use causality_wire::Convergence;
 use causality_wire::GoodbyeReason;
 use causality_wire::Held;
@@ -36,7 +39,6 @@ use crate::append::Append;
 use crate::append::Built;
 use crate::append::lane_write;
 use crate::compartment::Compartments;
-use crate::decide::Meters;
 use crate::effect::Connected;
 use crate::effect::Event;
 use crate::effect::GivenUp;
@@ -52,16 +54,17 @@ use crate::effect::Ticket;
 use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
+use crate::lag::Growth;
 use crate::logbook::Durable;
 use crate::logbook::LogState;
 use crate::metrics::SyncMetrics;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
+use crate::progress::Progress;
 use crate::receipts::Receipts;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
-use crate::registry::FactSyncRegistry;
 use crate::restore::Restored;
 use crate::session::ChunkLoad;
 use crate::session::RevealLoad;
@@ -94,14 +97,20 @@ pub struct Engine {
     /// Positions that were not taken from a peer.
     pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
+    /// How far peers had logs when the last session with each ended.
+    pub(crate) past: BTreeMap<(DomainId, LogId), Progress>,
     /// What peers say that they keep back.
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     /// Rows on their way to positions that are known.
     pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
-    pub(crate) meters: Meters,
     pub(crate) metrics: SyncMetrics,
-    pub(crate) registry: FactSyncRegistry,
+    /// When logs have grown.
+    pub(crate) growths: BTreeMap<LogId, Growth>,
     pub(crate) receipts: BTreeMap<DomainId, Receipts>,
+    /// What has travelled for the sake of rules with a volume.
+    pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
+    /// The time of the last statement about what is kept back.
+    pub(crate) last_statement: Hlc,
     /// When rules change by themselves, or a volume is free again.
     wakes: BTreeSet<u64>,
     /// The time of the last input.
@@ -165,6 +174,7 @@ impl Engine {
             keys,
             key_logs,
             stored_keys,
+            growths: Growth::of(&restored.logs),
             logs: restored.logs,
             lanes: restored.lanes,
             compartments: restored.compartments,
@@ -175,13 +185,14 @@ impl Engine {
             random,
             policies: BTreeMap::new(),
             declined: restored.declined,
-            registry: FactSyncRegistry::restore(&restored.settlements),
             settlements: restored.settlements,
+            past: BTreeMap::new(),
             sources: restored.sources,
             receipts: restored.receipts,
             upgrades: BTreeMap::new(),
-            meters: Meters::default(),
             metrics: SyncMetrics::default(),
+            meters: BTreeMap::new(),
+            last_statement: Hlc::default(),
             wakes: BTreeSet::new(),
             now_ms: 0,
             sessions: BTreeMap::new(),
@@ -368,7 +379,11 @@ impl Engine {
     }
 
     fn set_policies(&mut self, peer: DomainId, policies: PeerPolicies) {
-        self.meters.forget(peer);
+        for (flow, policy) in [(Flow::Out, &policies.outward), (Flow::In, &policies.inward)] {
+            if let Some(meters) = self.meters.get_mut(&(peer, flow)) {
+                meters.retain(policy);
+            }
+        }
         let edges =
             [&policies.outward, &policies.inward].map(|policy| policy.next_edge(self.now_ms));
         edges
@@ -509,18 +524,12 @@ impl Engine {
     /// A log has more durable facts: whoever may have them gets them.
     fn grown(&mut self, log: LogId) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
-        self.registry.log_grown(log, size, self.now_ms);
+        self.growths.entry(log).or_default().note(size, self.now_ms);
         self.event(Event::Grown { log, size });
         self.next_upgrade(log);
         for id in self.session_ids() {
             self.with_session(id, |session, engine| session.log_grown(engine, log));
         }
-    }
-
-    pub(crate) fn session_with(&self, peer: DomainId) -> Option<&Session> {
-        self.sessions
-            .values()
-            .find(|session| session.peer() == peer)
     }
 
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
@@ -557,14 +566,24 @@ impl Engine {
 
     fn end(&mut self, session: SessionId, error: Option<SyncError>) {
         if let Some(ended) = self.sessions.remove(&session) {
+            let peer = ended.peer();
+            let past = ended.all_progress();
+            self.past
+                .extend(past.map(|(log, progress)| ((peer, log), progress)));
             let counted = self.metrics.of(ended.peer());
             counted.ended(error.as_ref(), ended.is_in_round());
             self.event(Event::Ended { session, error });
         }
     }
 
+    /// The sessions with a peer: one, and for a moment another one.
+    pub(crate) fn sessions_with(&self, peer: DomainId) -> impl Iterator<Item = &Session> {
+        let sessions = self.sessions.values();
+        sessions.filter(move |session| session.peer() == peer)
+    }
+
     /// Whether a peer may have a log.
-    pub(crate) fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
+    pub fn may_send(&self, peer: DomainId, log: &LogId) -> bool {
         let Some(name) = self.compartments.name(log.compartment) else {
             return false;
         };
@@ -595,7 +614,7 @@ impl Engine {
     }
 
     /// The positions of a log that are not taken from a peer, by the rules of now.
-    pub(crate) fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+    pub fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
         let declined = self.declined.get(&(peer, *log))?;
         let policies = self.policies.get(&peer)?;
         let hold = declined.rules.hold(&policies.inward, self.now_ms);

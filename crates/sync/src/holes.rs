@@ -237,6 +237,11 @@ impl Holdings {
         is_legal.then_some(holdings)
     }
 
+    /// What its holder does not take.
+    pub(crate) fn declined(&self) -> &PositionSet {
+        &self.declined
+    }
+
     /// Whether a peer takes sets of so many runs.
     fn is_small(&self) -> bool {
         let partial = self.partial.0.values();

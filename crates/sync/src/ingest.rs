@@ -61,7 +61,7 @@ pub(crate) struct Ingested {
     /// The positions of which less than all is held.
     extents: Vec<(u64, Extent)>,
     /// The positions that were not taken.
-    pub(crate) declined: Vec<u64>,
+    pub(crate) not_taken: Vec<u64>,
     /// The log once it is durable.
     durable: Durable,
 }
@@ -195,7 +195,7 @@ impl Announced {
         let mut entries: Vec<_> = place(log, first, extension.into_entries()).collect();
         let is_whole = entries.iter().all(|new| is_whole(&new.entry));
         for new in &mut entries {
-            if taken.declined.binary_search(&new.position).is_ok() {
+            if taken.not_taken.binary_search(&new.position).is_ok() {
                 new.entry = hidden(&new.entry);
             }
         }
@@ -224,7 +224,7 @@ impl Announced {
             facts,
             is_whole,
             extents,
-            declined: taken.declined,
+            not_taken: taken.not_taken,
             durable,
         };
         Ok(Some((batch, ingested)))
@@ -256,8 +256,8 @@ impl Ingested {
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// The positions of the rows that are not taken, in ascending order.
-    pub(crate) declined: Vec<u64>,
-    /// The write that keeps that.
+    pub(crate) not_taken: Vec<u64>,
+    /// The write that keeps which of them are declined whatever more is shown of them.
     pub(crate) write: Option<SideWrite>,
 }
 
@@ -279,18 +279,21 @@ impl Engine {
         if policy.shares_whole(&name, self.now_ms) {
             return Ok(Taken::default());
         }
-        let (mut declined, mut until_ms) = (Vec::new(), u64::MAX);
+        let (mut not_taken, mut declined, mut until_ms) = (Vec::new(), Vec::new(), u64::MAX);
         for (position, entry) in entries {
             if let Entry::Row(row) = entry
                 && let Err(until) = self.takes_row((peer, policy), (log, &name), row)
             {
-                declined.push(position);
-                until_ms = until_ms.min(until);
+                not_taken.push(position);
+                if let Some(until) = until {
+                    declined.push(position);
+                    until_ms = until_ms.min(until);
+                }
             }
         }
         self.wake_at(until_ms);
         let write = self.decline(peer, log, &declined, until_ms);
-        Ok(Taken { declined, write })
+        Ok(Taken { not_taken, write })
     }
 
     fn decline(

@@ -38,13 +38,14 @@ mod holes;
 mod ingest;
 mod peers;
 mod receipts;
-mod registry;
 mod session;
 mod upgrade;
 
 mod compartment;
 mod completeness;
+mod lag;
 mod logbook;
+mod progress;
 mod restore;
 
 pub use compartment::{NAME_BYTES_MAX, PUBLIC_NAME};
@@ -58,6 +59,7 @@ pub use effect::{
     PeerPolicies, RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
+pub use lag::{GROWTH_MARKS_MAX, LogLag};
 pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
     LOGS_MAX, OPEN_ROOTS, PARTIALS, RECEIPTS, SETTLEMENTS, SOURCES,
@@ -65,8 +67,8 @@ pub use logbook::{
 pub use metrics::{
     BATCH_BOUNDS, Counts, Histogram, METRICS_PEERS_MAX, PeerMetrics, SyncMetrics, Traffic,
 };
+pub use progress::{Progress, REFUSED_RUNS_MAX, SyncStatus};
 pub use receipts::RECEIPTS_MAX;
-pub use registry::{Lag, REFUSED_RUNS_MAX, SyncStatus};
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{
     CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,

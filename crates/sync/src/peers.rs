@@ -105,8 +105,6 @@ pub(crate) struct Settlement {
     pub(crate) held: [[u8; 16]; 3],
     /// What was kept back.
     pub(crate) kept: KeptBack,
-    /// What the peer did not take.
-    pub(crate) refused: PositionSet,
 }
 
 impl Settlement {
@@ -120,7 +118,6 @@ impl Settlement {
             to.raw(digest);
         }
         encode_kept(&self.kept, &mut to);
-        to.bytes(&self.refused.encode());
         let write = write(SETTLEMENTS, peer, log, to);
         let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
         write.value.as_ref().is_some_and(fits).then_some(write)
@@ -134,7 +131,6 @@ impl Settlement {
             size: from.uint()?,
             held: [from.array()?, from.array()?, from.array()?],
             kept: decode_kept(from)?,
-            refused: decode_set(from.bytes("length of a set", SET_BYTES_MAX)?)?,
         })
     }
 }

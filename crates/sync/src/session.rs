@@ -17,6 +17,7 @@ use causality_wire::LogNumber;
 use causality_wire::MESSAGE_BYTES_MAX;
 use causality_wire::Receives;
 use causality_wire::SyncMessage;
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::effect::Direction;
@@ -26,6 +27,7 @@ use crate::effect::Side;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::progress::Progress;
 use crate::session::names::Names;
 use crate::session::receiving::Receiving;
 use crate::session::rounds::Rounds;
@@ -67,8 +69,8 @@ pub(crate) struct Session {
     forked: BTreeSet<LogId>,
     /// Compartments whose lane was given up because the peer holds more of it, or another one.
     given_up: BTreeSet<CompartmentId>,
-    /// Logs of which the peer may ask for the sets: it was told that they are not held whole.
-    sets_due: BTreeSet<LogId>,
+    /// How often the peer may ask for the sets of a log: once for each time that it heard of what is held here.
+    sets_due: BTreeMap<LogId, u64>,
     /// Rows for known positions that came in this step: the engine takes them up behind it.
     pub(crate) upgrades: Vec<(LogId, Upgrade)>,
     /// Whether both sides have said what they hold: from then on new facts go out by themselves.
@@ -96,7 +98,7 @@ impl Session {
             receiving: Receiving::default(),
             forked: BTreeSet::new(),
             given_up: BTreeSet::new(),
-            sets_due: BTreeSet::new(),
+            sets_due: BTreeMap::new(),
             upgrades: Vec::new(),
             is_live: false,
         }
@@ -111,11 +113,22 @@ impl Session {
         self.peer
     }
 
-    /// Whether the peer says that it holds a position of a log, which was asked for.
-    pub(crate) fn has_asked_for(&self, log: &LogId, position: u64) -> bool {
-        self.receiving
-            .peer_size(log)
-            .is_some_and(|size| position < size)
+    /// How far the peer has a log, if it was told of it or has said so.
+    pub(crate) fn progress(&self, log: &LogId) -> Option<Progress> {
+        let mut progress = self.sending.progress(log).unwrap_or_default();
+        let reach = self.receiving.reach(log);
+        if progress == Progress::default() && reach.is_none() {
+            return None;
+        }
+        progress.reach = reach.unwrap_or_default();
+        Some(progress)
+    }
+
+    /// The same of all logs.
+    pub(crate) fn all_progress(&self) -> impl Iterator<Item = (LogId, Progress)> {
+        let logs: BTreeSet<_> = self.sending.logs().chain(self.receiving.logs()).collect();
+        logs.into_iter()
+            .filter_map(|log| Some((log, self.progress(&log)?)))
     }
 
     pub(crate) fn receive(
@@ -170,6 +183,11 @@ impl Session {
             && self.peer_receives != Some(Receives::Nothing)
             && !self.forked.contains(log)
             && engine.may_send(self.peer, log)
+    }
+
+    /// The peer hears of what is held of a log: it may ask for the sets once more.
+    fn owe_sets(&mut self, log: LogId) {
+        *self.sets_due.entry(log).or_default() += 1;
     }
 
     /// Whether a log is taken from the peer.

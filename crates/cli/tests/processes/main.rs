@@ -13,6 +13,7 @@ mod damage;
 mod exit_codes;
 mod local;
 mod network;
+mod policy;
 mod proof;
 mod support;
 mod swapped;

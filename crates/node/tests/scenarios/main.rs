@@ -7,4 +7,5 @@ mod catch_up;
 mod events;
 mod hostile;
 mod live;
+mod standing;
 mod strangers;

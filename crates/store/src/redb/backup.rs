@@ -35,8 +35,20 @@ pub(super) fn restore(from: &Path, to: &Path) -> Result<(), StoreError> {
     }
     let mut config = RedbConfig::new(from);
     config.cache_bytes = CACHE_BYTES;
-    let engine = Engine::open(file::open(&config)?, &config)?;
-    copy(&engine.read()?, to, Kind::Restored)
+    let engine = file::open(&config).and_then(|db| Engine::open(db, &config));
+    let engine = engine.map_err(|error| error.in_file(from.display()))?;
+    let copied = engine.read().and_then(|tx| copy(&tx, to, Kind::Restored));
+    copied.map_err(|error| failed_between(error, from, to))
+}
+
+/// Names the files of a copy: nobody can tell which of the two a failure of the disk is about, and only the first can be
+/// damaged.
+pub(super) fn failed_between(error: StoreError, from: &Path, to: &Path) -> StoreError {
+    let (from, to) = (from.display(), to.display());
+    match error {
+        StoreError::Io { .. } => error.in_file(format_args!("{from} or {to}")),
+        error => error.in_file(from),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

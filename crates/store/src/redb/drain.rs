@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 
 use redb::StorageBackend;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::backup::failed_between;
 use super::config::RedbConfig;
 use super::engine::{self, Engine, Step};
 use super::failure::open_failed;
@@ -73,7 +75,8 @@ impl Inner {
 
     fn new(open: Open, config: RedbConfig) -> Result<Self, StoreError> {
         let config = config.bounded();
-        let slot = RwLock::new(Slot::Open(Box::new(open(&config)?)));
+        let engine = open(&config).map_err(|error| error.in_file(config.path.display()))?;
+        let slot = RwLock::new(Slot::Open(Box::new(engine)));
         Ok(Self {
             config,
             open,
@@ -86,8 +89,16 @@ impl Inner {
         &self.config
     }
 
-    /// Does something with the open file; opens it again first when it has failed before.
+    /// Does something with the open file; opens it again first when it has failed before. Errors name the file.
     pub(super) fn with<T>(
+        &self,
+        job: impl FnOnce(&Engine) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.attempt(job)
+            .map_err(|error| error.in_file(self.config.path.display()))
+    }
+
+    fn attempt<T>(
         &self,
         job: impl FnOnce(&Engine) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
@@ -109,6 +120,12 @@ impl Inner {
             }
         }
         result
+    }
+
+    /// Copies the store to another file.
+    pub(super) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.attempt(|engine| engine.backup(to))
+            .map_err(|error| failed_between(error, &self.config.path, to))
     }
 
     /// Closes the file once everybody is done with it.
@@ -187,7 +204,7 @@ impl Inner {
     /// One small step of what is due; while commits would have to wait for the index, as many as it takes. Nobody waits
     /// for the result: after a failure the next caller opens the file again, or is told.
     fn background(&self) {
-        let done = self.with(|engine| {
+        let done = self.attempt(|engine| {
             if engine.index_is_due(&self.config) {
                 engine.flush_step(self.config.index_step_keys)?;
             }

@@ -10,6 +10,7 @@ impl From<StorageError> for StoreError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Io(error) => error.into(),
+            StorageError::Corrupted(what) => Self::corrupt(what),
             StorageError::DatabaseClosed => Self::Closed,
             error @ StorageError::PreviousIo => std::io::Error::other(error.to_string()).into(),
             error => Self::corrupt(error.to_string()),

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 #[cfg(unix)]
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
@@ -34,15 +34,11 @@ pub(super) fn create(
     let path = &config.path;
     let staged = staged(path);
     let mut options = OpenOptions::new();
-    // Facts are for whoever the policies let have them, and not for every user of the machine.
+    options.read(true).write(true).create(true).truncate(false);
+    // Facts are in it in the clear.
     #[cfg(unix)]
-    OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&staged)?;
+    options.mode(0o600);
+    let file = options.open(&staged)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { path: path.clone() }),
@@ -144,6 +140,12 @@ mod tests {
 
         create(&config, |_| Ok(())).map(drop).unwrap();
         assert!(config.path.exists() && !staged(&config.path).exists());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(&config.path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
         let again = create(&config, |_| Ok(())).map(drop);
         assert_eq!(again, Err(StoreError::Exists { path: config.path }));
     }

@@ -198,11 +198,11 @@ pub(super) fn rules(policies: &SyncPolicies, known: &Known<'_>) -> Vec<Finding> 
         let all = policies.sync_policies(flow);
         for (place, policy) in all.iter().enumerate() {
             let covered = all.iter().enumerate().find(|(other, grant)| {
-                let is_first = place > *other || !covers(policy, grant);
-                place != *other && is_first && covers(grant, policy)
+                let is_first = place > *other || !covers(policy, grant, known);
+                place != *other && is_first && covers(grant, policy, known)
             });
             let covered = covered.map(|(_, grant)| Pointless::Covered(grant.name().to_owned()));
-            let refused = || refused(policies, policy).filter(|_| flow == Flow::Out);
+            let refused = || refused(policies, policy, known).filter(|_| flow == Flow::Out);
             // A compartment that is to come from a peer is known by then only.
             let may_come =
                 |why: &Pointless| flow == Flow::In && *why == Pointless::UnknownCompartment;
@@ -241,17 +241,17 @@ fn alone(rule: &Rule, known: &Known<'_>) -> Option<Pointless> {
 }
 
 /// Whether one rule grants all that another one does, and without a limit that the other has not.
-fn covers(one: &SyncPolicy, other: &SyncPolicy) -> bool {
+fn covers(one: &SyncPolicy, other: &SyncPolicy, known: &Known<'_>) -> bool {
     let limits = one.volume.is_none() || one.volume == other.volume;
-    limits && applies_to_all(&one.rule, &other.rule)
+    limits && applies_to_all(&one.rule, &other.rule, known)
 }
 
-fn refused(policies: &SyncPolicies, policy: &SyncPolicy) -> Option<Pointless> {
+fn refused(policies: &SyncPolicies, policy: &SyncPolicy, known: &Known<'_>) -> Option<Pointless> {
     let mut security = policies.security.iter().filter(|security| security.refuses);
-    let refusing = security.find(|security| applies_to_all(&security.rule, &policy.rule));
+    let refusing = security.find(|security| applies_to_all(&security.rule, &policy.rule, known));
     refusing.map(|security| Pointless::Refused(security.name().to_owned()))
 }
 
-fn applies_to_all(one: &Rule, other: &Rule) -> bool {
-    one.peers.cover(&other.peers) && one.conditions.cover(&other.conditions)
+fn applies_to_all(one: &Rule, other: &Rule, known: &Known<'_>) -> bool {
+    one.peers.cover_known(&other.peers, known.peers) && one.conditions.cover(&other.conditions)
 }

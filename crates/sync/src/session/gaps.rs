@@ -39,7 +39,7 @@ const REVEAL_POSITIONS_MAX: usize = 1024;
 
 /// What a peer may lack of a log below what it was sent.
 #[derive(Debug)]
-pub(crate) struct Gaps {
+pub(super) struct Gaps {
     /// Positions that are still to be read and decided.
     open: PositionSet,
     sets: Sets,
@@ -103,12 +103,20 @@ impl Gaps {
     }
 
     /// The positions that are still to be read and decided.
-    pub(crate) fn open(&self) -> &PositionSet {
+    pub(super) fn owed(&self) -> &PositionSet {
         &self.open
     }
 
-    /// What is kept back.
-    pub(crate) fn kept(&self) -> &KeptBack {
+    /// What the peer says that it does not take.
+    pub(super) fn declined(&self) -> PositionSet {
+        match &self.sets {
+            Sets::Known(held) => held.declined().clone(),
+            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => PositionSet::new(),
+        }
+    }
+
+    /// What was decided not to be shown, or not in full.
+    pub(super) fn kept(&self) -> &KeptBack {
         &self.kept
     }
 
@@ -178,7 +186,9 @@ impl Gaps {
         match &self.sets {
             Sets::Known(held) if held.covers(position, extent) => {}
             Sets::Known(_) => insert(&mut self.open, position..position + 1),
-            Sets::Unknown | Sets::Wanted | Sets::Asked(_) => self.ask(),
+            Sets::Unknown | Sets::Wanted => self.ask(),
+            // The answer is compared with what is held here when it comes.
+            Sets::Asked(_) => {}
         }
     }
 
@@ -192,7 +202,9 @@ impl Gaps {
     /// The peer holds everything below a size.
     fn peer_has_all(&mut self, size: u64, rules: Rules) {
         self.forget_below(size);
-        self.sets = Sets::Unknown;
+        if !matches!(self.sets, Sets::Asked(_)) {
+            self.sets = Sets::Unknown;
+        }
         self.rules = Some(rules);
     }
 
@@ -234,10 +246,13 @@ impl Session {
             return;
         };
         let size = own.durable.size().min(state.size);
+        // A peer that was ahead may have had, or declined, what this domain got to know since: that is in its digests, but
+        // not said.
         let is_settled = |settlement: &&Settlement| {
             settlement.rules.hold(policy, now_ms)
                 && settlement.changes == own.changes
                 && settlement.held == held
+                && own.holes.rows(settlement.size..size).is_empty()
         };
         let settlement = engine.settlements.get(&(self.peer, log));
         if let Some(settlement) = settlement.filter(is_settled) {
@@ -245,8 +260,6 @@ impl Session {
                 gaps.kept = settlement.kept.clone();
             }
             gaps.rules = Some(settlement.rules);
-            let later = own.holes.rows(settlement.size..size);
-            gaps.open = gaps.open.union(&later);
         } else if own.holes.rows(0..size).is_empty() {
             gaps.rules = Some(rules);
         } else {
@@ -278,9 +291,8 @@ impl Session {
         request: SetsRequest,
     ) -> Result<(), SyncError> {
         let log = self.names.log(request.log)?;
-        if !self.sets_due.remove(&log) {
-            return Err(SyncError::Violation("a question about sets without reason"));
-        }
+        let due = self.sets_due.get_mut(&log).filter(|due| **due > 0);
+        *due.ok_or(SyncError::Violation("a question about sets without reason"))? -= 1;
         engine.metrics.of(self.peer).sets_told += 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
@@ -303,6 +315,10 @@ impl Session {
         let log = self.names.log(sets.log)?;
         let unasked = || SyncError::Violation("sets that nobody asked for");
         let outgoing = self.sending.logs.get_mut(&log).ok_or_else(unasked)?;
+        if outgoing.number() != Some(sets.log) {
+            // They were on their way when the log was wanted anew.
+            return Ok(());
+        }
         let Sets::Asked(again) = outgoing.gaps.sets else {
             return Err(unasked());
         };
@@ -360,7 +376,7 @@ impl Session {
         let Some(state) = engine.logs.get(&log) else {
             return;
         };
-        let size = outgoing.sent().min(state.durable.size());
+        let (changes, size) = (state.changes, outgoing.sent().min(state.durable.size()));
         if !outgoing.gaps.is_kept_told {
             outgoing.gaps.is_kept_told = true;
             let kept = &outgoing.gaps.kept;
@@ -378,14 +394,12 @@ impl Session {
         else {
             return;
         };
-        let refused = engine.registry.refused_by(self.peer, &log);
         let settlement = Settlement {
             rules,
-            changes: state.changes,
+            changes,
             size,
             held,
             kept: gaps.kept.clone(),
-            refused: refused.cloned().unwrap_or_default(),
         };
         let key = (self.peer, log);
         let is_known = engine.settlements.get(&key) == Some(&settlement);
@@ -401,7 +415,7 @@ impl Session {
 
 /// The message about what is kept back; `None` when it has no room.
 fn holes(
-    engine: &Engine,
+    engine: &mut Engine,
     (peer, log): (DomainId, LogId),
     number: LogNumber,
     size: u64,

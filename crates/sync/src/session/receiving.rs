@@ -130,6 +130,15 @@ impl Receiving {
         is_taken.then(|| incoming.stated.max(incoming.reach))
     }
 
+    pub(super) fn logs(&self) -> impl Iterator<Item = LogId> {
+        self.logs.keys().copied()
+    }
+
+    /// How many positions of a log the peer holds, or has announced, as far as it said.
+    pub(super) fn reach(&self, log: &LogId) -> Option<u64> {
+        self.logs.get(log).map(|incoming| incoming.reach)
+    }
+
     /// Moves a log to another stage.
     fn move_to(&mut self, log: &LogId, stage: Stage) {
         let bytes = |stage: &Stage| match stage {
@@ -410,14 +419,15 @@ impl Session {
                 return Ok(());
             }
         };
-        self.note_not_taken(engine, log, &taken.declined);
+        self.note_not_taken(engine, log, &taken.not_taken);
         if let Some(outgoing) = self.sending.logs.get_mut(&log) {
             for (position, row) in &rows {
                 let extent = row.mask().map_or(Extent::Full, Extent::Partial);
                 outgoing.gaps.peer_showed(*position, extent);
             }
         }
-        let is_taken = |(position, _): &(u64, Row)| taken.declined.binary_search(position).is_err();
+        let is_taken =
+            |(position, _): &(u64, Row)| taken.not_taken.binary_search(position).is_err();
         let upgrade = Upgrade {
             session: self.id,
             peer: self.peer,
@@ -513,7 +523,7 @@ impl Session {
     pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested, cost: u64) {
         self.receiving.facts += ingested.facts;
         engine.metrics.of(self.peer).received.batch(ingested.facts);
-        self.note_not_taken(engine, ingested.log, &ingested.declined);
+        self.note_not_taken(engine, ingested.log, &ingested.not_taken);
         self.pay_back(engine, ingested.log, cost, None);
     }
 
@@ -581,15 +591,14 @@ impl Session {
             _ if engine.declined(self.peer, &log).is_some() => Held::Incomplete,
             _ => Held::Complete,
         };
-        if held != Held::Complete {
-            self.sets_due.insert(log);
-        }
         let credit = cost + std::mem::take(&mut incoming.unpaid);
+        let reveals = incoming.reveals;
         self.receiving.unpaid = self.receiving.unpaid.saturating_sub(credit);
+        self.owe_sets(log);
         let receipt = Receipt {
             log: number,
             size: from,
-            reveals: incoming.reveals,
+            reveals,
             held,
             refused: BoundedVec::new(refused).unwrap_or_default(),
             credit,

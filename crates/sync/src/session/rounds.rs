@@ -3,7 +3,6 @@
 use causality_fact::KeyLog;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
-use causality_fact::MAX_TREE_SIZE;
 use causality_wire::BoundedVec;
 use causality_wire::CaughtUp;
 use causality_wire::Frontier;
@@ -396,14 +395,7 @@ impl Session {
         for (log, state) in states {
             self.compare(engine, *log, state)?;
             if self.offers(engine, log) {
-                if self.peer_holds(*log, state) {
-                    let rest = state.size..MAX_TREE_SIZE;
-                    engine.registry.not_refused(self.peer, *log, rest);
-                }
-                if state.held == Held::Complete {
-                    engine.registry.not_refused(self.peer, *log, 0..state.size);
-                }
-                self.record(engine, *log);
+                self.peer_holds(*log, state);
                 self.weigh(engine, *log, state);
                 self.settle_log(engine, *log)?;
             }
@@ -508,9 +500,7 @@ impl Session {
                 None => self.names.name(engine, *log)?,
             };
             let held = engine.says_held(self.peer, log);
-            if held != Held::Complete {
-                self.sets_due.insert(*log);
-            }
+            self.owe_sets(*log);
             states.push(StateMessage {
                 log: name,
                 size: head.size,

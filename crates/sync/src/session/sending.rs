@@ -5,6 +5,7 @@ use causality_fact::Chunk;
 use causality_fact::Encoder;
 use causality_fact::LOG_SIZE_MAX;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::Subtree;
 use causality_fact::TreeHash;
 use causality_fact::encode_reveal;
@@ -42,9 +43,11 @@ use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::SyncError;
 use crate::engine::Engine;
+use crate::holes::Extent;
 use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Signed;
-use crate::registry::Progress;
+use crate::progress::Progress;
+use crate::progress::note_refused;
 
 /// What goes to the peer.
 #[derive(Debug)]
@@ -84,6 +87,8 @@ pub(super) struct Outgoing {
     is_due: bool,
     /// What the peer holds below `sent` and may lack.
     pub(super) gaps: Gaps,
+    /// What it did not take.
+    refused: PositionSet,
 }
 
 impl Outgoing {
@@ -168,6 +173,24 @@ impl Sending {
         outgoing.is_some_and(|outgoing| outgoing.is_offered || outgoing.is_wanted)
     }
 
+    pub(super) fn logs(&self) -> impl Iterator<Item = LogId> {
+        self.logs.keys().copied()
+    }
+
+    /// How far the peer has a log.
+    pub(super) fn progress(&self, log: &LogId) -> Option<Progress> {
+        let outgoing = self.logs.get(log)?;
+        Some(Progress {
+            is_wanted: outgoing.is_wanted,
+            sent: outgoing.sent,
+            confirmed: outgoing.confirmed,
+            owed: outgoing.gaps.owed().clone(),
+            kept: outgoing.gaps.kept().clone(),
+            refused: outgoing.refused.union(&outgoing.gaps.declined()),
+            reach: 0,
+        })
+    }
+
     /// Whether another chunk may be read: each of those under way may take a whole one of the credit.
     fn has_room(&self) -> bool {
         self.credit > (self.loads * ENTRIES_BYTES_MAX) as i64
@@ -198,13 +221,11 @@ impl Sending {
 }
 
 impl Session {
-    /// The peer told what it holds of a log that it may have, and whether it wants more of it; `true` when it did not want
-    /// it before, or refused it.
-    pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) -> bool {
+    /// The peer told what it holds of a log that it may have, and whether it wants more of it.
+    pub(super) fn peer_holds(&mut self, log: LogId, state: &LogState) {
         let outgoing = self.sending.logs.entry(log).or_default();
         let number = Some(state.log.number());
-        let is_new = state.wanted && outgoing.number != number;
-        if is_new {
+        if state.wanted && outgoing.number != number {
             // It wants the log, or wants it again after it had refused it: from what it holds.
             *outgoing = Outgoing {
                 number,
@@ -219,7 +240,6 @@ impl Session {
         outgoing.confirmed = outgoing.confirmed.max(state.size);
         outgoing.keys = outgoing.keys.max(state.keys as usize);
         self.sending.make_due(log);
-        is_new
     }
 
     /// Whoever sends a log holds it: it does not go back. What it sent as a hash only it may lack.
@@ -237,30 +257,7 @@ impl Session {
             outgoing.sent = outgoing.sent.max(size);
             outgoing.confirmed = outgoing.confirmed.max(size);
             self.ask_for_sets(engine, *log);
-            self.record(engine, *log);
         }
-    }
-
-    /// Notes for later how far the peer is with a log.
-    pub(super) fn record(&self, engine: &mut Engine, log: LogId) {
-        let Some(outgoing) = self.sending.logs.get(&log) else {
-            return;
-        };
-        let progress = Progress {
-            is_wanted: outgoing.is_wanted,
-            sent: outgoing.sent,
-            confirmed: outgoing.confirmed,
-        };
-        let size = engine.held(&log).size;
-        let now_ms = engine.now_ms;
-        let registry = &mut engine.registry;
-        registry.record_sync((self.peer, log), progress, size, now_ms);
-    }
-
-    /// What the peer may lack of a log.
-    pub(crate) fn gaps(&self, log: &LogId) -> Option<&Gaps> {
-        let outgoing = self.sending.logs.get(log)?;
-        Some(&outgoing.gaps)
     }
 
     /// Whether the peer has confirmed a log up to a size, or will not get it.
@@ -430,8 +427,7 @@ impl Session {
                     && let Shown::Row(bytes, _) = shown
                 {
                     rows.push((entry.position, &bytes[..]));
-                    let again = entry.position..entry.position + 1;
-                    engine.registry.not_refused(self.peer, log, again);
+                    outgoing.refused.remove(entry.position..entry.position + 1);
                 }
             }
             let done = positions.iter().filter(|position| **position < until);
@@ -481,7 +477,6 @@ impl Session {
             outgoing.is_wanted = false;
             let peer = self.peer;
             engine.event(Event::TooFarBehind { log, peer });
-            self.record(engine, log);
             return Ok(false);
         };
         (outgoing.announced, outgoing.keys) = (until, known);
@@ -520,8 +515,12 @@ impl Session {
         let message = message.map_err(|_| SyncError::Failed("the store gave too much"))?;
         let message = SyncMessage::FactSync(message);
         self.sending.spend(cost(&message));
+        let is_full = |shown: &Shown<'_>| matches!(shown, Shown::Row(_, Extent::Full));
+        if !shown.iter().all(is_full) {
+            // Whoever gets less than a whole fact may hold more of it, and wonder whether this domain does not.
+            self.owe_sets(log);
+        }
         engine.send(self.id, feed_of(number), message);
-        self.record(engine, log);
         Ok(())
     }
 
@@ -547,6 +546,12 @@ impl Session {
             outgoing.gaps.ask();
         }
         outgoing.sent = outgoing.sent.max(receipt.size);
+        for refusal in receipt.refused.iter() {
+            let is_part = refusal.to <= outgoing.sent && refusal.from < refusal.to;
+            if is_part {
+                note_refused(&mut outgoing.refused, refusal.from..refusal.to);
+            }
+        }
         let is_current = outgoing.number == Some(receipt.log);
         if is_current {
             outgoing.gaps.confirmed(receipt.reveals, receipt.held)?;
@@ -568,10 +573,6 @@ impl Session {
                 engine.event(Event::Declined { log, peer, reason });
             }
         }
-        if is_current {
-            engine.registry.refused(self.peer, log, &receipt.refused);
-        }
-        self.record(engine, log);
         let credit = i64::try_from(receipt.credit).unwrap_or(i64::MAX);
         let credit = self.sending.credit.saturating_add(credit);
         self.sending.credit = credit.min(CREDIT_BYTES as i64);

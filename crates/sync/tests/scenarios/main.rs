@@ -13,6 +13,8 @@ mod limits;
 mod live;
 mod lost;
 mod metrics;
+mod policy_schedules;
+mod progress;
 mod receipts;
 mod restore;
 mod schedules;

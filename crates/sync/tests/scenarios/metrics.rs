@@ -1,7 +1,7 @@
 //! What an engine counts, what it knows of how far peers are, and what the two sign about it at the end of a round.
 
 use causality_strategy::SyncPolicies;
-use causality_sync::{Completeness, SyncError, SyncStatus};
+use causality_sync::{Completeness, SyncError};
 use causality_wire::SyncMessage;
 
 use crate::world::{World, draft};
@@ -134,74 +134,8 @@ fn what_rules_keep_back_and_refuse_and_reveal_later_is_counted() {
     assert_eq!(sender.sets_asked, receiver.sets_told);
 }
 
-/// Of the numbers in the only log of a domain, how far each is on its way to a peer.
-fn statuses(world: &World, domain: usize, peer: usize) -> Vec<SyncStatus> {
-    let log = world.own_log(domain);
-    let (_, size) = world
-        .engine(domain)
-        .logs()
-        .find(|(of, _)| **of == log)
-        .unwrap();
-    let status = |at| world.engine(domain).sync_status(world.id(peer), &log, at);
-    (0..size).map(|at| status(at).unwrap()).collect()
-}
-
 #[test]
-fn a_fact_is_queued_then_sent_then_received() {
-    let mut world = World::new(2, 5);
-    world.append_many(0, 2);
-    assert_eq!(statuses(&world, 0, 1), [SyncStatus::Queued; 2]);
-    let session = world.connect(1, 0);
-    world.start_round(1, session);
-    let log = world.own_log(0);
-    let asked = |world: &World| world.engine(1).sync_status(world.id(0), &log, 1);
-    assert_eq!(asked(&world), None, "nothing was said yet");
-    let mut seen = vec![SyncStatus::Queued];
-    let mut was_asked = false;
-    while world.step() {
-        let status = statuses(&world, 0, 1)[1];
-        if seen.last() != Some(&status) {
-            seen.push(status);
-        }
-        was_asked |= asked(&world) == Some(SyncStatus::Requested);
-    }
-    use SyncStatus::{Queued, Received, Sent};
-    assert_eq!(seen, [Queued, Sent, Received]);
-    assert!(was_asked);
-    assert_eq!(
-        asked(&world),
-        Some(SyncStatus::Received),
-        "it came from there"
-    );
-    assert_eq!(world.engine(0).sync_status(world.id(1), &log, 2), None);
-}
-
-#[test]
-fn what_rules_keep_back_or_refuse_has_that_status_also_after_a_restart() {
-    let mut world = World::new(2, 6);
-    rules(&mut world, 0, 1, "number >= 2", ALL);
-    rules(&mut world, 1, 0, ALL, "number != 3");
-    world.append_many(0, 5);
-    world.sync(1, 0);
-    use SyncStatus::{Received, Refused, Skipped, Withheld};
-    let expected = [Withheld, Withheld, Received, Refused, Received];
-    assert_eq!(statuses(&world, 0, 1), expected);
-    world.restart(0);
-    assert_eq!(statuses(&world, 0, 1), expected);
-    // It holds the hashes of the others.
-    let log = world.own_log(0);
-    let back = |at| world.engine(1).sync_status(world.id(0), &log, at);
-    assert_eq!([back(0), back(3)], [Some(Skipped); 2]);
-    // What the peer takes after all is not refused any more.
-    rules(&mut world, 1, 0, ALL, ALL);
-    world.sync(1, 0);
-    assert_eq!(statuses(&world, 0, 1)[3], Received);
-    world.grant(0, 1, &[], &[]);
-    assert_eq!(statuses(&world, 0, 1), [Withheld; 5]);
-}
-
-#[test]
-fn a_peer_lags_from_when_it_lacked_something_until_it_has_it() {
+fn a_peer_lags_from_when_it_lacks_a_fact_until_it_has_it() {
     let mut world = World::new(2, 7);
     world.append_many(0, 3);
     let log = world.own_log(0);
@@ -212,19 +146,17 @@ fn a_peer_lags_from_when_it_lacked_something_until_it_has_it() {
     world.sync(1, 0);
     let lag = |world: &World| {
         let lag = world.engine(0).lag(world.id(1))[&log];
-        (lag.positions, lag.age_ms)
+        (lag.facts, lag.age_ms)
     };
-    assert_eq!(lag(&world), (0, 0));
+    assert_eq!(lag(&world), (0, None));
     world.append(0, vec![draft(7)]);
     world.now_ms += 500;
     world.append(0, vec![draft(8)]);
-    assert_eq!(lag(&world), (2, 501));
+    assert_eq!(lag(&world), (2, Some(501)));
     world.sync(1, 0);
-    assert_eq!(lag(&world), (0, 0));
-    assert_eq!(
-        world.engine(0).lag(world.id(1))[&log].completeness,
-        Completeness::Proven
-    );
+    assert_eq!(lag(&world), (0, None));
+    let completeness = world.engine(0).lag(world.id(1))[&log].completeness;
+    assert_eq!(completeness, Completeness::Proven);
     world.grant(0, 1, &[], &["public"]);
     assert!(
         world.engine(0).lag(world.id(1)).is_empty(),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use causality_fact::FactQuery;
 use redb::{Database, ReadableTable as _, TableDefinition};
 
 use super::model::{FIRST, dump, entry};
@@ -96,6 +97,45 @@ async fn other_files_are_no_stores() {
     assert_eq!(refused(&path), StoreError::NotAStore { path: path.clone() });
     let missing = folder.path().join("no/store.redb");
     assert!(matches!(refused(&missing), StoreError::Io { .. }));
+}
+
+#[tokio::test]
+async fn errors_of_the_disk_and_of_damage_name_the_file() {
+    let (folder, path) = closed_store().await;
+    let name = path.display().to_string();
+    change(&path, |tx| {
+        let mut table = tx.open_table(SEGMENTS).unwrap();
+        let (key, mut segment) = {
+            let (key, value) = table.first().unwrap().unwrap();
+            (*key.value(), value.value().to_vec())
+        };
+        // In the id of the first row.
+        segment[20] ^= 1;
+        table.insert(&key, segment.as_slice()).unwrap();
+    });
+    let store = open_at(&path).unwrap();
+    let said = store
+        .query(&FactQuery::default(), None, 9)
+        .await
+        .unwrap_err();
+    let row = format!("row {FIRST} of a log of 01010101 is another fact than was stored there");
+    assert_eq!(
+        said.to_string(),
+        format!("the store is damaged: {name}: {row}")
+    );
+    drop(store);
+
+    let sound = fs::read(&path).unwrap();
+    fs::write(&path, &sound[..sound.len() / 2]).unwrap();
+    let said = refused(&path).to_string();
+    let start = format!("the store is damaged: {name}: ");
+    assert!(said.starts_with(&start), "{said}");
+
+    let missing = folder.path().join("no/store.redb");
+    let said = refused(&missing).to_string();
+    let start = format!("the disk of the store failed: {}: ", missing.display());
+    assert!(said.starts_with(&start), "{said}");
+    assert!(said.ends_with("; its folder has to be there"), "{said}");
 }
 
 /// Changes the file of a closed store behind its back.
@@ -353,6 +393,21 @@ async fn restored(store: &RedbStore) -> Option<Vec<u8>> {
         key: RESTORED_KEY.to_vec(),
     };
     store.side_get(&[key]).await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_copy_that_fails_names_both_files() {
+    let (folder, path) = closed_store().await;
+    let to = folder.path().join("no/copy.redb");
+    let told = |error: StoreError| {
+        let StoreError::Io { message, .. } = error else {
+            panic!("{error}")
+        };
+        let files = format!("{} or {}: ", path.display(), to.display());
+        assert!(message.starts_with(&files), "{message}");
+    };
+    told(RedbStore::restore(&path, &to).unwrap_err());
+    told(open_at(&path).unwrap().backup(&to).await.unwrap_err());
 }
 
 #[tokio::test]

@@ -241,14 +241,25 @@ async fn a_power_cut_while_the_store_is_made_leaves_an_empty_store_or_none() {
 }
 
 #[tokio::test]
-async fn a_full_disk_and_a_broken_one_are_told_apart() {
+async fn what_is_wrong_with_a_disk_is_told() {
     let full = (io::ErrorKind::StorageFull, StoreError::Full);
-    let kind = io::ErrorKind::BrokenPipe;
-    let broken = StoreError::Io {
-        kind,
-        message: io::Error::from(kind).to_string(),
+    let broken = |kind: io::ErrorKind, advice: &str| {
+        let message = format!("simulated: {}; {advice}", io::Error::from(kind));
+        (kind, StoreError::Io { kind, message })
     };
-    for (failure, expected) in [full, (kind, broken)] {
+    for (failure, expected) in [
+        full,
+        broken(io::ErrorKind::BrokenPipe, "see to the disk and try again"),
+        broken(io::ErrorKind::ReadOnlyFilesystem, "make the disk writable"),
+        broken(
+            io::ErrorKind::PermissionDenied,
+            "allow this user to read and write it",
+        ),
+        (
+            io::ErrorKind::UnexpectedEof,
+            StoreError::corrupt("simulated ends early"),
+        ),
+    ] {
         let disk = Disk::default();
         let store = open_on(&disk).unwrap();
         disk.platters().budget = Some(3);
