@@ -72,6 +72,15 @@ pub(crate) enum Command {
     /// Write, read, check and prove facts
     #[command(subcommand)]
     Fact(FactCommand),
+    /// Say why a fact is or is not at a peer, and who keeps back what is missing here
+    #[command(after_help = EXPLAIN)]
+    Explain {
+        /// The fact's id, or LANE:POSITION for one of which only the hash is held
+        fact: String,
+        /// The peer's name here, or its id
+        #[arg(long, value_name = "NAME")]
+        peer: String,
+    },
     /// Bring this domain and a peer up to date with each other
     #[command(after_help = SYNC)]
     Sync(SyncArgs),
@@ -282,6 +291,12 @@ const POLICY_CHECK: &str = "\
 Rules are compared with the peers and compartments that are known here. Examples:
   causality policy check
   causality policy check new.toml && mv new.toml HOME/policy.toml && causality policy reload";
+
+const EXPLAIN: &str = "\
+Names the rule that decides, with its line in policy.toml, the fields that are kept back, when a time opens it, and whether
+the peer has confirmed or refused it. Examples:
+  causality explain 1a2b3c4d --peer catalogue
+  causality explain 5e6f7a8b:17 --peer catalogue";
 
 const PROVE: &str = "\
 Example:

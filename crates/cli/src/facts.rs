@@ -261,7 +261,7 @@ pub(crate) async fn query(
 }
 
 /// The fact that an id means, or its first digits.
-async fn fact_id(context: &Context, said: &str) -> Result<FactId, Failure> {
+pub(crate) async fn fact_id(context: &Context, said: &str) -> Result<FactId, Failure> {
     if let Ok(id) = said.parse() {
         return Ok(id);
     }

@@ -7,17 +7,15 @@ use causality_fact::DomainId;
 use causality_node::{Limits, Node, NodeConfig, PeerConfig, SystemClock, SystemEntropy};
 use causality_quic::{QuicConfig, QuicLimits, QuicTransport, Randomness, TransportSecret};
 use causality_store::RedbStore;
-use causality_strategy::{PolicyFile, SyncPolicies};
+use causality_strategy::PolicyFile;
 use causality_transport::{CrossDomainTransport, TransportError};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use crate::control::nobody_listens;
 use crate::exit::{ExitCode, Failure};
 use crate::home::{Config, Home, Peer};
-use crate::protocol::{
-    DigestLog, DigestSummary, Reply, Request, StatusLog, StatusPeer, StatusSummary, Summary,
-};
-use crate::{copies, export, facts, import, name, peers, policy, synchronise};
+use crate::protocol::{DigestLog, DigestSummary, Reply, Request, Summary};
+use crate::{copies, explain, export, facts, import, name, peers, policy, status, synchronise};
 
 /// A home whose store is open, and the node on it.
 #[derive(Debug)]
@@ -60,7 +58,8 @@ impl Context {
         let (config, peers) = (home.config()?, home.peers()?);
         let policy = policy::read_home(&home);
         let in_force = match network {
-            Network::None => SyncPolicies::default(),
+            // Nothing is shared, and what was settled by these rules is told.
+            Network::None => policy.clone().unwrap_or_default().policies,
             Network::Dials | Network::Listens => policy.clone()?.policies,
         };
         let blocking: Arc<dyn causality_store::Executor> = Arc::new(|job| {
@@ -223,7 +222,7 @@ pub(crate) async fn handle(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     match request {
-        Request::Status => status(context, replies).await,
+        Request::Status => status::status(context, replies).await,
         Request::PeerTicket { address } => peers::ticket(context, address, replies).await,
         Request::PeerAdd {
             ticket,
@@ -247,6 +246,7 @@ pub(crate) async fn handle(
         Request::PolicyCheck { file } => policy::check(context, file, input, replies).await,
         Request::PolicyShow { peer } => policy::show(context, peer, replies).await,
         Request::PolicyReload => policy::reload(context, replies).await,
+        Request::Explain { fact, peer } => explain::explain(context, &fact, &peer, replies).await,
         Request::StoreCheck => copies::check(context, replies).await,
         Request::StoreBackup { file } => copies::backup(context, &file, replies).await,
     }
@@ -260,42 +260,6 @@ pub(crate) async fn send(replies: &mpsc::Sender<Reply>, reply: Reply) -> Result<
 /// Sends the result that ends a command.
 pub(crate) async fn done(replies: &mpsc::Sender<Reply>, summary: Summary) -> Result<(), Failure> {
     send(replies, Reply::Done(summary)).await
-}
-
-async fn status(context: &Context, replies: &mpsc::Sender<Reply>) -> Result<(), Failure> {
-    let status = context.node.status().await?;
-    let mut logs = Vec::new();
-    for log in context.node.registry().digest(None).await?.logs {
-        logs.push(StatusLog {
-            origin: log.origin.to_string(),
-            origin_name: context.name_of(log.origin).await,
-            compartment: log.compartment_name,
-            lane: log.lane.to_string(),
-            facts: log.held,
-        });
-    }
-    let peer = |(peer, connected): (PeerConfig, Option<String>)| StatusPeer {
-        name: peer.name,
-        id: peer.domain.to_string(),
-        connected,
-    };
-    let listens = context.network == Network::Listens;
-    let summary = StatusSummary {
-        id: status.domain.to_string(),
-        name: context.config.name.clone(),
-        home: context.home.dir().display().to_string(),
-        serving: listens,
-        listen: status
-            .address
-            .filter(|_| listens)
-            .unwrap_or_else(|| context.config.listen.clone()),
-        facts: logs.iter().map(|log| log.facts).sum(),
-        logs,
-        bytes_sent: status.bytes_sent,
-        bytes_received: status.bytes_received,
-        peers: status.peers.into_iter().map(peer).collect(),
-    };
-    done(replies, Summary::Status(summary)).await
 }
 
 async fn digest(

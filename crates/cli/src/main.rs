@@ -4,6 +4,7 @@ mod args;
 mod control;
 mod copies;
 mod exit;
+mod explain;
 mod handler;
 mod home;
 mod name;
@@ -13,6 +14,7 @@ mod plain;
 mod policy;
 mod protocol;
 mod serve;
+mod status;
 mod synchronise;
 mod text;
 mod ticket;
@@ -181,6 +183,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Policy(PolicyCommand::Check { .. }) => Request::PolicyCheck { file: None },
         Command::Policy(PolicyCommand::Show { peer }) => Request::PolicyShow { peer },
         Command::Policy(PolicyCommand::Reload) => Request::PolicyReload,
+        Command::Explain { fact, peer } => Request::Explain { fact, peer },
         Command::Store(StoreCommand::Check) => Request::StoreCheck,
         Command::Store(StoreCommand::Backup { file }) => Request::StoreBackup {
             file: absolute(&file)?,

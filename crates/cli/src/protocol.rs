@@ -56,6 +56,11 @@ pub(crate) enum Request {
         peer: Option<String>,
     },
     PolicyReload,
+    Explain {
+        /// A fact by its id, or a position as LANE:POSITION.
+        fact: String,
+        peer: String,
+    },
     StoreCheck,
     StoreBackup {
         file: PathBuf,
@@ -145,6 +150,7 @@ pub(crate) enum Summary {
     PolicyChecked(PolicyCheckSummary),
     PolicyShown(PolicyShowSummary),
     PolicyReloaded(PolicyReloadSummary),
+    Explained(Box<ExplainSummary>),
     StoreChecked(CheckSummary),
     StoreCopied(CopySummary),
     StoreCreated(CreatedSummary),
@@ -308,7 +314,7 @@ pub(crate) struct ReadySummary {
 }
 
 /// The home at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StatusSummary {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -334,17 +340,50 @@ pub(crate) struct StatusLog {
     pub(crate) origin_name: Option<String>,
     pub(crate) compartment: String,
     pub(crate) lane: String,
+    /// Facts held, in part or in full.
     pub(crate) facts: u64,
+    /// How many of them in part.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) partial: u64,
+    /// Positions of which a hash only is held.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) withheld: u64,
+    /// Whether that is all: `proven`, `attested` or `incomplete`.
+    pub(crate) completeness: String,
 }
 
 /// A peer at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StatusPeer {
     pub(crate) name: String,
     pub(crate) id: String,
     /// The address of the open connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) connected: Option<String>,
+    /// The logs that it may have from here.
+    pub(crate) logs: Vec<PeerLog>,
+}
+
+/// How far a peer is with a log that it may have.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PeerLog {
+    pub(crate) origin: String,
+    /// The name of the origin here; none for a domain that is not a peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_name: Option<String>,
+    pub(crate) compartment: String,
+    pub(crate) lane: String,
+    /// Whether the peer wants it; unknown before it has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wanted: Option<bool>,
+    /// How many facts the peer has not confirmed, and how long ago the oldest of them was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_facts: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lag_seconds: Option<f64>,
+    /// How many positions the peer holds that are not known here yet.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub(crate) missing_here: u64,
 }
 
 /// What a synchronisation did.
@@ -542,6 +581,90 @@ pub(crate) struct VolumeItem {
     pub(crate) facts: u64,
     pub(crate) bytes: u64,
     pub(crate) seconds: u64,
+}
+
+/// Why a fact is or is not at a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ExplainSummary {
+    /// Its id, unless nothing but its hash is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fact: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) resource: Option<String>,
+    pub(crate) origin: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin_name: Option<String>,
+    pub(crate) compartment: String,
+    pub(crate) lane: String,
+    pub(crate) position: u64,
+    /// `whole`, `part` or `hash`.
+    pub(crate) held: String,
+    pub(crate) peer: String,
+    /// What the rules here say of sending it to the peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) out: Option<DecisionItem>,
+    /// What became of it there.
+    pub(crate) at_peer: String,
+    /// What the rules here say of taking it from the peer.
+    #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
+    pub(crate) inward: Option<DecisionItem>,
+    /// Why not all of it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hole: Option<HoleItem>,
+}
+
+/// What rules say of a fact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DecisionItem {
+    pub(crate) granted: bool,
+    /// The rule that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<RuleName>,
+    /// Why it is not granted: `no_rule`, `onward`, `security` or `undetermined`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The fields that are kept back, of those that are held here.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) withheld: Vec<WithheldItem>,
+    /// `session` if it travels under the keys of a session only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) protection: Option<String>,
+    /// When it will be granted by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) opens: Option<String>,
+    /// All of that in sentences.
+    pub(crate) words: String,
+}
+
+/// A rule, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RuleName {
+    pub(crate) name: String,
+    /// The line of the file in which it begins; none for a grant of the address book.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<u64>,
+}
+
+/// A field that is kept back, and by which rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WithheldItem {
+    pub(crate) field: String,
+    pub(crate) rule: RuleName,
+}
+
+/// Why not all of a fact is held here, and what can be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HoleItem {
+    pub(crate) sources: Vec<SourceItem>,
+    pub(crate) advice: Vec<String>,
+}
+
+/// What a peer says of a fact that it keeps back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SourceItem {
+    pub(crate) peer: String,
+    /// `withheld`, `deferred` or `partial`; or `declined` for what the rules here did not take from it.
+    pub(crate) says: String,
 }
 
 /// What a check of the store found.

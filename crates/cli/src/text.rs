@@ -8,7 +8,7 @@ use crate::output::table;
 use crate::plain::plain;
 use crate::protocol::{
     CheckSummary, CopySummary, CreatedSummary, DigestSummary, FactItem, ImportSummary, InitSummary,
-    Item, PeerItem, ReadySummary, StatusSummary, Summary, SyncSummary, VerifySummary,
+    Item, PeerItem, ReadySummary, Summary, SyncSummary, VerifySummary,
 };
 
 /// Digits of an id that people need to tell one from another.
@@ -101,6 +101,7 @@ impl Summary {
             Self::PolicyChecked(summary) => json(summary),
             Self::PolicyShown(summary) => json(summary),
             Self::PolicyReloaded(summary) => json(summary),
+            Self::Explained(summary) => json(summary),
             Self::StoreChecked(summary) => json(summary),
             Self::StoreCopied(summary) => json(summary),
             Self::StoreCreated(summary) => json(summary),
@@ -120,7 +121,7 @@ impl Summary {
                 let [id, name, listening] = [id, name, listening].map(|text| plain(text));
                 format!("listening on {listening} as {name} {id}\n")
             }
-            Self::Status(summary) => status(summary),
+            Self::Status(summary) => summary.text(),
             Self::PeerAdded(peer) => peer_added(peer),
             Self::PeerRemoved(peer) => {
                 let name = plain(&peer.name);
@@ -134,6 +135,7 @@ impl Summary {
             Self::PolicyChecked(summary) => summary.text(),
             Self::PolicyShown(summary) => summary.text(),
             Self::PolicyReloaded(summary) => summary.text(),
+            Self::Explained(summary) => summary.text(),
             Self::StoreChecked(summary) => checked(summary),
             Self::StoreCopied(summary) => copied(summary),
             Self::StoreCreated(CreatedSummary { store }) => {
@@ -161,61 +163,6 @@ fn initialised(summary: &InitSummary) -> String {
          Back up {keys} now, to a place that only you can read. Whoever has this file can speak for {name};\n\
          without it nobody can. Back up the facts with `causality store backup FILE`.\n"
     )
-}
-
-fn status(summary: &StatusSummary) -> String {
-    let StatusSummary {
-        id,
-        name,
-        home,
-        serving,
-        listen,
-        facts,
-        bytes_sent,
-        bytes_received,
-        logs,
-        peers,
-    } = summary;
-    let [id, name, home, listen] = [id, name, home, listen].map(|text| plain(text));
-    let daemon = if *serving {
-        "listening on"
-    } else {
-        "not running; would listen on"
-    };
-    let mut text =
-        format!("{name} {id}\n  home    {home}\n  daemon  {daemon} {listen}\n  facts   {facts}\n");
-    if *serving {
-        let sent = count(*bytes_sent, "byte");
-        let _ = writeln!(text, "  wire    {sent} sent, {bytes_received} received");
-    }
-    if !logs.is_empty() {
-        let rows = logs.iter().map(|log| {
-            let origin = log
-                .origin_name
-                .clone()
-                .unwrap_or_else(|| short(&log.origin));
-            vec![
-                origin,
-                log.compartment.clone(),
-                short(&log.lane),
-                log.facts.to_string(),
-            ]
-        });
-        text.push('\n');
-        text.push_str(&table(
-            Some(&["ORIGIN", "COMPARTMENT", "LANE", "FACTS"]),
-            rows,
-        ));
-    }
-    if !peers.is_empty() {
-        let rows = peers.iter().map(|peer| {
-            let connected = peer.connected.clone().unwrap_or_else(|| "-".to_owned());
-            vec![peer.name.clone(), short(&peer.id), connected]
-        });
-        text.push('\n');
-        text.push_str(&table(Some(&["PEER", "ID", "CONNECTED"]), rows));
-    }
-    text
 }
 
 fn peer_added(peer: &PeerItem) -> String {
@@ -388,7 +335,7 @@ fn list(words: &[String]) -> String {
     }
 }
 
-fn short(id: &str) -> String {
+pub(crate) fn short(id: &str) -> String {
     id.get(..ID_DIGITS).unwrap_or(id).to_owned()
 }
 
@@ -396,8 +343,8 @@ fn short(id: &str) -> String {
 mod tests {
     use super::*;
     use crate::protocol::{
-        CheckpointItem, DigestLog, ImportedItem, MovedItem, ProblemKind, ProvenSummary, StatusLog,
-        StatusPeer, SyncProblem,
+        CheckpointItem, DigestLog, ImportedItem, MovedItem, PeerLog, ProblemKind, ProvenSummary,
+        StatusLog, StatusPeer, StatusSummary, SyncProblem,
     };
     use insta::assert_snapshot;
     use serde_json::Value;
@@ -435,6 +382,19 @@ mod tests {
             compartment: "public".into(),
             lane: "1".repeat(32),
             facts: 7,
+            partial: 2,
+            withheld: 3,
+            completeness: "attested".into(),
+        };
+        let its_log = PeerLog {
+            origin: id("a"),
+            origin_name: Some("a".into()),
+            compartment: "public".into(),
+            lane: "1".repeat(32),
+            wanted: Some(true),
+            lag_facts: Some(2),
+            lag_seconds: Some(1.25),
+            missing_here: 4,
         };
         let connected = Some("127.0.0.1:4772".into());
         Summary::Status(StatusSummary {
@@ -451,6 +411,7 @@ mod tests {
                 name: "b".into(),
                 id: id("b"),
                 connected,
+                logs: vec![its_log],
             }],
         })
     }
@@ -519,7 +480,7 @@ mod tests {
             listening: "l:1".into(),
         };
         assert_snapshot!(json(&Summary::Ready(ready)), @r#"{"id":"a","name":"n","listening":"l:1"}"#);
-        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/srv/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"bytes_sent":900,"bytes_received":80,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772"}]}"#);
+        assert_snapshot!(json(&home()), @r#"{"id":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","name":"a","home":"/srv/a","serving":true,"listen":"127.0.0.1:4771","facts":7,"bytes_sent":900,"bytes_received":80,"logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","facts":7,"partial":2,"withheld":3,"completeness":"attested"}],"peers":[{"name":"b","id":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","connected":"127.0.0.1:4772","logs":[{"origin":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","origin_name":"a","compartment":"public","lane":"11111111111111111111111111111111","wanted":true,"lag_facts":2,"lag_seconds":1.25,"missing_here":4}]}]}"#);
         let import = ImportSummary {
             lines: 4,
             added: 2,
@@ -561,11 +522,11 @@ mod tests {
           facts   7
           wire    900 bytes sent, 80 received
 
-        ORIGIN  COMPARTMENT  LANE          FACTS
-        a       public       111111111111  7
+        ORIGIN  COMPARTMENT  LANE          FACTS  IN PART  WITHHELD  COMPLETENESS
+        a       public       111111111111  7      2        3         attested
 
-        PEER  ID            CONNECTED
-        b     bbbbbbbbbbbb  127.0.0.1:4772
+        PEER  ID            CONNECTED       LAG
+        b     bbbbbbbbbbbb  127.0.0.1:4772  2 facts, 1.2 s
         ");
         assert_snapshot!(moved().text(), @r"
         3 facts sent, 1 received; 500 bytes sent, 100 received, 2 round trips, 1.5 ms
@@ -660,6 +621,7 @@ mod tests {
             crate::policy::tests::checked(),
             crate::policy::tests::shown(),
             crate::policy::tests::reloaded(),
+            crate::explain::tests::explained(),
         ]
     }
 
@@ -684,6 +646,7 @@ mod tests {
             Summary::PolicyChecked(_) => 15,
             Summary::PolicyShown(_) => 16,
             Summary::PolicyReloaded(_) => 17,
+            Summary::Explained(_) => 18,
         }
     }
 
@@ -717,7 +680,7 @@ mod tests {
     fn nothing_that_others_say_has_power_over_a_terminal() {
         let summaries = every_summary();
         let kinds: std::collections::BTreeSet<_> = summaries.iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..18), "a result without a sample");
+        assert!(kinds.into_iter().eq(0..19), "a result without a sample");
         let is_harmless = |text: &str| plain(&text.replace('\n', "")) == text.replace('\n', "");
         for summary in summaries {
             let (text, spoilt) = (summary.text(), hostile(&summary).text());

@@ -75,6 +75,13 @@ impl Disclosed {
         shown.map(|(_, field)| field.name.as_str()).collect()
     }
 
+    /// Whether there may be a field of this name that no row has shown.
+    pub(crate) fn may_hide(&self, name: &str) -> bool {
+        let mut shown = self.shown();
+        let is_shown = shown.any(|(_, field)| field.name == name);
+        !is_shown && self.fields().iter().any(Option::is_none)
+    }
+
     /// The integer in a field, for whoever has the fields of `mask`.
     pub(crate) fn integer(&self, name: &str, mask: Mask) -> Option<i64> {
         let mut shown = self.shown().filter(|(bit, _)| mask & bit != 0);

@@ -43,12 +43,13 @@ pub(crate) struct Policy {
 pub(crate) struct InForce<'p> {
     pub(crate) from: u64,
     pub(crate) until: u64,
+    reading: Reading,
     out: Vec<&'p Rule>,
     kept: Vec<&'p Kept>,
     taken: Vec<&'p Rule>,
 }
 
-/// How rules are read whose windows begin or end at about the time.
+/// How rules are read whose windows begin or end at about the time, or that look at a field that nobody has any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// What may have been let through was.
@@ -182,6 +183,7 @@ impl Policy {
         InForce {
             from,
             until,
+            reading,
             out: self.out.iter().filter(granted).collect(),
             kept: self.kept.iter().filter(is_kept).collect(),
             taken: self.taken.iter().filter(granted).collect(),
@@ -236,11 +238,15 @@ enum Truth {
 impl InForce<'_> {
     /// The fields that somebody who has those of `mask` may show; none if he may not even show that there is such a fact.
     pub(crate) fn shows(&self, gift: &Gift<'_>, mask: Mask) -> Option<Mask> {
-        if (gift.fact.stays && gift.is_passed_on) || !gift.is_granted(&self.out, mask) {
+        if (gift.fact.stays && gift.is_passed_on) || !self.grants(&self.out, gift, mask) {
             return None;
         }
         let mut shown = mask;
-        let applies = |kept: &&&Kept| gift.meets(&kept.of, mask) != Truth::False;
+        let applies = |kept: &&&Kept| match gift.meets(&kept.of, mask) {
+            Truth::False => false,
+            Truth::True => true,
+            Truth::Unknown => !self.may_differ(&kept.of, gift),
+        };
         for kept in self.kept.iter().filter(applies) {
             let fields = kept.fields.as_deref()?;
             if gift.fact.content == Content::Unknown && !fields.is_empty() {
@@ -253,7 +259,7 @@ impl InForce<'_> {
 
     /// Whether a fact is taken, of which these fields can be seen.
     pub(crate) fn takes(&self, gift: &Gift<'_>, mask: Mask) -> bool {
-        gift.is_granted(&self.taken, mask)
+        self.grants(&self.taken, gift, mask)
     }
 
     /// Whether the other side may know that a compartment has logs, and how long they are.
@@ -272,6 +278,21 @@ impl InForce<'_> {
         self.out.iter().any(granted) && !self.kept.iter().any(whole)
     }
 
+    fn grants(&self, rules: &[&Rule], gift: &Gift<'_>, mask: Mask) -> bool {
+        let mut rules = rules.iter();
+        rules.any(|rule| match gift.meets(rule, mask) {
+            Truth::False => false,
+            Truth::True => true,
+            Truth::Unknown => self.may_differ(rule, gift),
+        })
+    }
+
+    /// Whether somebody may have known what a rule asks, though no row shows it: rows of the fact were lost.
+    fn may_differ(&self, rule: &Rule, gift: &Gift<'_>) -> bool {
+        let field = rule.at_least.as_ref().map(|at_least| &at_least.field);
+        self.reading == Reading::Lenient && field.is_some_and(|field| gift.fact.may_hide(field))
+    }
+
     /// Whether logs of a compartment are taken.
     pub(crate) fn takes_logs(&self, compartment: CompartmentId) -> bool {
         let mut taken = self.taken.iter();
@@ -280,11 +301,6 @@ impl InForce<'_> {
 }
 
 impl Gift<'_> {
-    fn is_granted(&self, rules: &[&Rule], mask: Mask) -> bool {
-        let mut rules = rules.iter();
-        rules.any(|rule| self.meets(rule, mask) == Truth::True)
-    }
-
     fn meets(&self, rule: &Rule, mask: Mask) -> Truth {
         let labels = rule.labels.as_ref();
         let is_meant = rule.compartment == self.compartment

@@ -211,8 +211,11 @@ fn weight(message: &SyncMessage) -> usize {
             let records: usize = records.map(|r| r.len() + size_of::<Vec<u8>>()).sum();
             records + announce.block_roots.len() * TreeHash::LENGTH
         }
-        SyncMessage::FactSync(chunk) => chunk.entries.len(),
-        _ => 0,
+        SyncMessage::Sets(sets) => sets.full.len() + sets.partial.len() + sets.declined.len(),
+        SyncMessage::Holes(holes) => {
+            holes.withheld.len() + holes.deferred.len() + holes.partial.len()
+        }
+        message => message.fact_bytes(),
     };
     size_of::<SyncMessage>() + more
 }
@@ -401,9 +404,7 @@ async fn write_behind(
         };
         let (mut frames, mut entries) = (Vec::new(), 0);
         loop {
-            if let SyncMessage::FactSync(chunk) = &message.message {
-                entries += chunk.entries.len();
-            }
+            entries += message.message.fact_bytes();
             let sealed = BincodeSerializer
                 .serialize(&message.message)
                 .ok()

@@ -89,7 +89,8 @@ impl Engine {
             deferred: set(&holes.deferred)?,
             partial: set(&holes.partial)?,
         };
-        if !kept.fits(holes.size) {
+        let known = self.logs.get(&log).map_or(0, |state| state.tree.size());
+        if !kept.fits(holes.size) || holes.size > known {
             return Err("sets that overlap, or go beyond the log");
         }
         if !holes.statement.is_empty() {
@@ -120,6 +121,9 @@ impl Engine {
             return Err("a statement about something else");
         }
         let keys = self.key_logs.get(&peer).ok_or("a statement without keys")?;
+        if keys.is_revoked(said.key) {
+            return Err("a statement by a key that was revoked");
+        }
         let verified = keys.verify_withheld_statement(said);
         verified.map_err(|_| "a statement that does not verify")?;
         Ok(())

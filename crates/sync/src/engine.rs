@@ -395,7 +395,19 @@ impl Engine {
         if before == Some(policies) {
             return;
         }
+        self.wake_for_volumes(peer);
         self.policies_changed(|session| session.peer() == peer);
+    }
+
+    /// What was put off since a volume was used up is due when that is over, also after a restart.
+    fn wake_for_volumes(&mut self, peer: DomainId) {
+        let is_of = |of: &DomainId| *of == peer;
+        let declined = self.declined.iter().filter(|((of, _), _)| is_of(of));
+        let settled = self.settlements.iter().filter(|((of, _), _)| is_of(of));
+        let declined = declined.map(|(_, declined)| declined.rules.until_ms());
+        let settled = settled.map(|(_, settlement)| settlement.rules.until_ms());
+        let due: BTreeSet<_> = declined.chain(settled).collect();
+        due.into_iter().for_each(|until_ms| self.wake_at(until_ms));
     }
 
     fn policies_changed(&mut self, concerns: impl Fn(&Session) -> bool) {
@@ -568,9 +580,11 @@ impl Engine {
         if let Some(ended) = self.sessions.remove(&session) {
             let peer = ended.peer();
             let past = ended.all_progress();
+            // Of logs that only a peer speaks of there is nothing to tell, and they may be many.
+            let held = past.filter(|(log, _)| self.logs.contains_key(log));
             self.past
-                .extend(past.map(|(log, progress)| ((peer, log), progress)));
-            let counted = self.metrics.of(ended.peer());
+                .extend(held.map(|(log, progress)| ((peer, log), progress)));
+            let counted = self.metrics.of(peer);
             counted.ended(error.as_ref(), ended.is_in_round());
             self.event(Event::Ended { session, error });
         }

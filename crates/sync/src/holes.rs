@@ -14,11 +14,12 @@ use causality_wire::LogNumber;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::Sets;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::OnceLock;
 
 /// How many runs a set from outside may have.
-const RUNS_MAX: usize = 1 << 20;
+pub(crate) const RUNS_MAX: usize = 1 << 20;
 /// How many masks the partial positions from outside may have.
 const MASKS_MAX: usize = 1 << 16;
 
@@ -33,41 +34,75 @@ pub(crate) enum Extent {
     Full,
 }
 
-/// The positions of each set of fields that is held.
+/// Positions of which some fields are held: from the start of a run to its end and the fields. Runs do not overlap, and
+/// neighbours differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Partial(BTreeMap<FieldMask, PositionSet>);
+pub(crate) struct Partial(BTreeMap<u64, (u64, FieldMask)>);
 
 impl Partial {
     fn set(&mut self, range: Range<u64>, mask: Option<FieldMask>) {
-        self.0.retain(|_, positions| {
-            positions.remove(range.clone());
-            !positions.is_empty()
-        });
-        if let Some(mask) = mask {
-            insert(self.0.entry(mask).or_default(), range);
+        let Range { mut start, mut end } = range;
+        let below = self.0.range(..end).rev();
+        let overlapping = below.take_while(|(_, (until, _))| *until > start);
+        let overlapping: Vec<_> = overlapping.map(|(at, run)| (*at, *run)).collect();
+        for (at, (until, before)) in overlapping {
+            self.0.remove(&at);
+            if at < start {
+                self.0.insert(at, (start, before));
+            }
+            if until > end {
+                self.0.insert(end, (until, before));
+            }
         }
+        let Some(mask) = mask else {
+            return;
+        };
+        if let Some((&at, &(until, before))) = self.0.range(..start).next_back()
+            && (until, before) == (start, mask)
+        {
+            self.0.remove(&at);
+            start = at;
+        }
+        if let Some(&(until, before)) = self.0.get(&end)
+            && before == mask
+        {
+            self.0.remove(&end);
+            end = until;
+        }
+        self.0.insert(start, (end, mask));
     }
 
     fn get(&self, position: u64) -> Option<FieldMask> {
-        let found = self.0.iter().find(|(_, held)| held.contains(position));
-        found.map(|(mask, _)| *mask)
+        let (_, (until, mask)) = self.0.range(..=position).next_back()?;
+        (position < *until).then_some(*mask)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = (Range<u64>, FieldMask)> {
+        self.0
+            .iter()
+            .map(|(at, (until, mask))| (*at..*until, *mask))
     }
 
     fn positions(&self) -> PositionSet {
-        let none = PositionSet::new();
-        self.0.values().fold(none, |all, held| all.union(held))
+        let mut positions = PositionSet::new();
+        self.runs().for_each(|(run, _)| insert(&mut positions, run));
+        positions
     }
 
     fn below(&self, until: u64) -> Self {
-        let below = self.0.iter();
-        let below = below.map(|(mask, held)| (*mask, held.intersection(&prefix(until))));
-        Self(below.filter(|(_, held)| !held.is_empty()).collect())
+        let runs = self.0.range(..until);
+        let cut = |(at, (end, mask)): (&u64, &(u64, FieldMask))| (*at, ((*end).min(until), *mask));
+        Self(runs.map(cut).collect())
     }
 
     fn encode(&self) -> Vec<u8> {
+        let mut by_mask: BTreeMap<FieldMask, PositionSet> = BTreeMap::new();
+        for (run, mask) in self.runs() {
+            insert(by_mask.entry(mask).or_default(), run);
+        }
         let mut to = Encoder::new();
-        to.length(self.0.len());
-        for (mask, held) in &self.0 {
+        to.length(by_mask.len());
+        for (mask, held) in by_mask {
             mask.encode(&mut to);
             to.bytes(&held.encode());
         }
@@ -77,22 +112,34 @@ impl Partial {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         Decoder::exactly(bytes, |from| {
             let count = from.length("number of masks", MASKS_MAX)?;
-            let (mut partial, mut all) = (BTreeMap::new(), PositionSet::new());
+            let (mut partial, mut last) = (Self::default(), None);
             for _ in 0..count {
                 let at = from.at();
                 let mask = FieldMask::decode(from)?;
                 let held = from.bytes("length of a set", SET_BYTES_MAX)?;
                 let held = PositionSet::decode(held, RUNS_MAX)?;
-                let ascends = partial.keys().next_back().is_none_or(|last| *last < mask);
-                if !ascends || held.is_empty() || !all.intersection(&held).is_empty() {
+                let is_new = held.runs().all(|run| partial.is_free(&run));
+                if last.is_some_and(|last| last >= mask) || held.is_empty() || !is_new {
                     let rule = "masks ascend, each with positions that no other one has";
                     return Err(DecodeError::NotCanonical { at, rule });
                 }
-                all = all.union(&held);
-                partial.insert(mask, held);
+                last = Some(mask);
+                let runs = held.runs().map(|run| (run.start, (run.end, mask)));
+                partial.0.extend(runs);
             }
-            Ok(Self(partial))
+            Ok(partial)
         })
+    }
+
+    fn is_free(&self, range: &Range<u64>) -> bool {
+        let below = self.0.range(..range.end).next_back();
+        below.is_none_or(|(_, (until, _))| *until <= range.start)
+    }
+
+    /// How many different masks and runs there are.
+    fn is_small(&self) -> bool {
+        let masks: BTreeSet<_> = self.runs().map(|(_, mask)| mask).collect();
+        masks.len() <= MASKS_MAX && self.0.len() <= RUNS_MAX
     }
 }
 
@@ -244,12 +291,12 @@ impl Holdings {
 
     /// Whether a peer takes sets of so many runs.
     fn is_small(&self) -> bool {
-        let partial = self.partial.0.values();
-        let sets = partial.chain([&self.full, &self.declined]);
-        self.partial.0.len() <= MASKS_MAX && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
+        let sets = [&self.full, &self.declined];
+        self.partial.is_small() && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
     }
 
-    fn below(&self, until: u64) -> Self {
+    /// The same of the positions below one.
+    pub(crate) fn below(&self, until: u64) -> Self {
         let below = prefix(until);
         Self {
             full: self.full.intersection(&below),
@@ -293,10 +340,13 @@ impl Holdings {
     /// Of `rows`, of which `holes` says how much is held, those that its holder may have a use for.
     pub(crate) fn lacks(&self, rows: &PositionSet, holes: &Holes) -> PositionSet {
         let mut lacks = rows.difference(&self.full).difference(&self.declined);
-        for (mine, mine_at) in &holes.partial.0 {
-            for (theirs, theirs_at) in &self.partial.0 {
-                if theirs.covers(*mine) {
-                    lacks = lacks.difference(&mine_at.intersection(theirs_at));
+        for (run, mine) in holes.partial.runs() {
+            let theirs = &self.partial.0;
+            let first = theirs.range(..=run.start).next_back();
+            let first = first.map_or(run.start, |(at, _)| *at);
+            for (at, (until, theirs)) in theirs.range(first..run.end) {
+                if theirs.covers(mine) {
+                    lacks.remove((*at).max(run.start)..(*until).min(run.end));
                 }
             }
         }
@@ -331,6 +381,12 @@ pub(crate) fn note(kept: &mut KeptBack, position: u64, decided: Decided) -> bool
         }
     }
     is_new
+}
+
+/// Whether what is kept back has so few runs that it can be read again, here and by a peer.
+pub(crate) fn is_small(kept: &KeptBack) -> bool {
+    let sets = [&kept.withheld, &kept.deferred, &kept.partial];
+    sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
 }
 
 /// Reads the three sets of what is kept back.
@@ -371,4 +427,45 @@ pub(crate) fn insert(set: &mut PositionSet, range: Range<u64>) {
 
 pub(crate) fn decode_set(bytes: &[u8]) -> Result<PositionSet, DecodeError> {
     PositionSet::decode(bytes, RUNS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn model(partial: &Partial) -> BTreeMap<u64, FieldMask> {
+        let runs = partial.runs();
+        runs.flat_map(|(run, mask)| run.map(move |at| (at, mask)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn positions_in_part_are_what_was_set_last(
+            sets in prop::collection::vec((0..40_u64, 0..12_u64, prop::option::of(0..3_u128)), 0..30),
+        ) {
+            let (mut partial, mut expected) = (Partial::default(), BTreeMap::new());
+            for (start, length, mask) in sets {
+                let mask = mask.map(FieldMask::new);
+                if length > 0 {
+                    partial.set(start..start + length, mask);
+                }
+                for at in start..start + length {
+                    match mask {
+                        Some(mask) => drop(expected.insert(at, mask)),
+                        None => drop(expected.remove(&at)),
+                    }
+                }
+                prop_assert_eq!(&model(&partial), &expected);
+            }
+            for at in 0..60 {
+                prop_assert_eq!(partial.get(at), expected.get(&at).copied());
+            }
+            let again = Partial::decode(&partial.encode()).unwrap();
+            prop_assert_eq!(model(&again), model(&partial));
+            let below: BTreeMap<_, _> = expected.range(..17).map(|(at, mask)| (*at, *mask)).collect();
+            prop_assert_eq!(model(&partial.below(17)), below);
+        }
+    }
 }

@@ -321,7 +321,7 @@ impl Engine {
         for position in positions {
             insert(&mut declined.positions, *position..*position + 1);
         }
-        Some(declined.write(peer, log))
+        declined.write(peer, log)
     }
 }
 

@@ -16,9 +16,11 @@ use causality_wire::Held;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::STATEMENT_BYTES_MAX;
 
+use crate::holes::RUNS_MAX;
 use crate::holes::decode_kept;
 use crate::holes::decode_set;
 use crate::holes::encode_kept;
+use crate::holes::is_small;
 use crate::logbook::DECLINED;
 use crate::logbook::SETTLEMENTS;
 use crate::logbook::SOURCES;
@@ -45,6 +47,11 @@ impl Rules {
     /// Whether a policy still decides so.
     pub(crate) fn hold(&self, policy: &PeerPolicy, now_ms: u64) -> bool {
         self.digest == *policy.digest().as_bytes() && now_ms < self.until_ms
+    }
+
+    /// Until when they hold at most.
+    pub(crate) fn until_ms(&self) -> u64 {
+        self.until_ms
     }
 
     /// The same, but not beyond a time.
@@ -75,12 +82,14 @@ pub(crate) struct Declined {
 }
 
 impl Declined {
-    pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> SideWrite {
+    /// The write that keeps it; `None` when it has no room. What is not kept is offered, and declined, again.
+    pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> Option<SideWrite> {
         let mut to = Encoder::new();
         to.u8(VERSION);
         self.rules.encode(&mut to);
         to.bytes(&self.positions.encode());
-        write(DECLINED, peer, log, to)
+        let is_small = self.positions.run_count() <= RUNS_MAX;
+        fitting(write(DECLINED, peer, log, to)).filter(|_| is_small)
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -118,9 +127,7 @@ impl Settlement {
             to.raw(digest);
         }
         encode_kept(&self.kept, &mut to);
-        let write = write(SETTLEMENTS, peer, log, to);
-        let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
-        write.value.as_ref().is_some_and(fits).then_some(write)
+        fitting(write(SETTLEMENTS, peer, log, to)).filter(|_| is_small(&self.kept))
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -152,9 +159,7 @@ impl Source {
         to.u8(VERSION).uint(self.size);
         encode_kept(&self.kept, &mut to);
         to.bytes(&self.statement);
-        let write = write(SOURCES, peer, log, to);
-        let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
-        write.value.as_ref().is_some_and(fits).then_some(write)
+        fitting(write(SOURCES, peer, log, to)).filter(|_| is_small(&self.kept))
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -187,6 +192,11 @@ fn write(table: SideTable, peer: DomainId, log: &LogId, value: Encoder) -> SideW
         key: of_peer(peer, log),
         value: Some(value.finish()),
     }
+}
+
+fn fitting(write: SideWrite) -> Option<SideWrite> {
+    let fits = |value: &Vec<u8>| value.len() <= SIDE_VALUE_BYTES_MAX;
+    write.value.as_ref().is_some_and(fits).then_some(write)
 }
 
 pub(crate) fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {

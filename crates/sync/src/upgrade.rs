@@ -7,13 +7,16 @@ use causality_fact::DomainId;
 use causality_fact::Encoder;
 use causality_fact::Entry;
 use causality_fact::LogId;
+use causality_fact::ROW_BYTES_MAX;
 use causality_fact::Row;
 use causality_fact::leaf_hash;
+use causality_store::BATCH_BYTES_MAX;
 use causality_store::Batch;
 use causality_store::NewEntry;
 use causality_store::SideWrite;
 use causality_store::StoredBody;
 use causality_store::StoredEntry;
+use causality_wire::LogNumber;
 use std::collections::VecDeque;
 
 use crate::effect::Event;
@@ -26,6 +29,9 @@ use crate::holes::Extent;
 use crate::ingest::note_own_heads;
 use crate::logbook::PARTIALS;
 use crate::logbook::numbered;
+
+/// How many rows are merged and written at once: the largest rows together fit into one batch of the store.
+const UPGRADE_ROWS_MAX: usize = BATCH_BYTES_MAX / ROW_BYTES_MAX - 8;
 
 /// Rows for positions that are known already.
 #[derive(Debug)]
@@ -46,8 +52,10 @@ pub(crate) struct Upgrade {
 /// How rows for known positions came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Brought {
-    /// By a message of their own.
-    Reveal,
+    /// By a message of their own, under this number of the log.
+    Message(Option<LogNumber>),
+    /// With others that follow, and count for all.
+    Part,
     /// By a chunk that overlapped, from a position on, with what had come from elsewhere meanwhile.
     Overlap(u64),
 }
@@ -64,8 +72,20 @@ pub(crate) struct Upgrades {
 impl Engine {
     /// Takes up rows for known positions of a log, once those before them are done.
     pub(crate) fn upgrade(&mut self, log: LogId, upgrade: Upgrade) {
-        let upgrades = self.upgrades.entry(log).or_default();
-        upgrades.queue.push_back(upgrade);
+        let queue = &mut self.upgrades.entry(log).or_default().queue;
+        let mut last = upgrade;
+        while last.rows.len() > UPGRADE_ROWS_MAX {
+            let rest = last.rows.split_off(UPGRADE_ROWS_MAX);
+            queue.push_back(Upgrade {
+                session: last.session,
+                peer: last.peer,
+                rows: std::mem::replace(&mut last.rows, rest),
+                side: Vec::new(),
+                cost: 0,
+                by: Brought::Part,
+            });
+        }
+        queue.push_back(last);
         self.next_upgrade(log);
     }
 
@@ -132,7 +152,7 @@ impl Engine {
         let now_ms = self.now_ms;
         let upgrades = self.upgrades.get_mut(&log);
         let Some((upgrades, state)) = upgrades.zip(self.logs.get_mut(&log)) else {
-            return;
+            return self.upgraded(log);
         };
         let Some(first) = upgrades.queue.front_mut() else {
             return;

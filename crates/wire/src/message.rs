@@ -48,6 +48,17 @@ pub enum SyncMessage {
     Convergence(Convergence),
 }
 
+impl SyncMessage {
+    /// How many bytes of facts it carries, with their hashes and positions.
+    pub fn fact_bytes(&self) -> usize {
+        match self {
+            Self::FactSync(chunk) => chunk.entries.len(),
+            Self::Reveal(reveal) => reveal.rows.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// What the sender holds of each log that it shares with the receiver, or that the receiver named first. More logs than
 /// [`LOGS_PER_FRONTIER_MAX`] take several messages of the same round and part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,7 +49,9 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
 
 /// Test folders, modules in files of their own, and suites that implementations share.
 fn is_test(path: &Path) -> bool {
-    let folder = path.iter().any(|part| part == "tests" || part == "conformance");
+    let folder = path
+        .iter()
+        .any(|part| part == "tests" || part == "conformance");
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     folder || name == "tests" || name.starts_with("conformance")
 }

@@ -11,6 +11,7 @@ mod crash;
 mod daemon;
 mod damage;
 mod exit_codes;
+mod explain;
 mod local;
 mod network;
 mod policy;

@@ -217,6 +217,26 @@ fn a_field_that_is_kept_and_held_is_found_and_named() {
 }
 
 #[test]
+fn what_was_lost_with_a_field_may_have_been_permitted_by_it() {
+    let lost = |policy: Policy| {
+        let mut world = three(Mode::Safety);
+        tell(&mut world, "a", "b", policy);
+        tell(&mut world, "c", "b", Policy::nothing());
+        let said = say(&mut world, number());
+        let store = Backup {
+            taken_at: 0,
+            store: Default::default(),
+        };
+        has(&mut world, "b", vec![said.showing(&["x"])]);
+        world.restore("a", &store, true);
+        world.broken()
+    };
+    assert_eq!(lost(only(at_least(3))), clean());
+    assert_eq!(lost(but(at_least(3), None)), clean());
+    assert_eq!(lost(only(labelled("red"))), LEAKED);
+}
+
+#[test]
 fn what_one_keeps_back_another_may_give() {
     let through_c = |gives: Policy, takes: Policy| {
         let mut world = three(Mode::Safety);

@@ -28,6 +28,7 @@ use crate::holes::Decided;
 use crate::holes::Extent;
 use crate::holes::Holdings;
 use crate::holes::insert;
+use crate::holes::is_small;
 use crate::holes::note;
 use crate::holes::prefix;
 use crate::peers::Rules;
@@ -35,7 +36,7 @@ use crate::peers::Settlement;
 use crate::peers::digests;
 
 /// How many rows are read at once for a reveal, at most.
-const REVEAL_POSITIONS_MAX: usize = 1024;
+pub(super) const REVEAL_POSITIONS_MAX: usize = 1024;
 
 /// What a peer may lack of a log below what it was sent.
 #[derive(Debug)]
@@ -264,8 +265,9 @@ impl Session {
             gaps.rules = Some(rules);
         } else {
             gaps.ask();
-            self.ask_for_sets(engine, log);
         }
+        // What the peer told may be all that an earlier question waited for.
+        self.ask_for_sets(engine, log);
     }
 
     /// Asks for the sets of a log, if they are wanted, once all that was sent has been confirmed.
@@ -328,13 +330,16 @@ impl Session {
         let Some((own, policies)) = engine.logs.get(&log).zip(policies) else {
             return Ok(());
         };
-        let below = own.durable.size().min(sets.until).min(outgoing.sent());
+        let outgoing_sent = outgoing.sent();
+        let below = own.durable.size().min(sets.until).min(outgoing_sent);
         let lacks = theirs.lacks(&own.holes.rows(0..below), &own.holes);
         let gaps = &mut outgoing.gaps;
         gaps.forget_below(below);
         gaps.open = gaps.open.union(&lacks);
-        gaps.rules = Some(Rules::of(&policies.outward, engine.now_ms));
-        gaps.sets = Sets::Known(theirs);
+        // Of what the answer is not about nothing is settled.
+        let is_all = own.durable.size().min(outgoing_sent) <= below;
+        gaps.rules = is_all.then(|| Rules::of(&policies.outward, engine.now_ms));
+        gaps.sets = Sets::Known(theirs.below(below));
         if again {
             gaps.ask();
         }
@@ -366,6 +371,7 @@ impl Session {
     /// When nothing of a log is owed to the peer any more: tells it what is kept back, then notes that it has everything that
     /// it may have.
     pub(super) fn conclude(&mut self, engine: &mut Engine, log: LogId) {
+        let has_credit = self.sending.has_credit();
         let Some(outgoing) = self.sending.logs.get_mut(&log) else {
             return;
         };
@@ -378,6 +384,9 @@ impl Session {
         };
         let (changes, size) = (state.changes, outgoing.sent().min(state.durable.size()));
         if !outgoing.gaps.is_kept_told {
+            if !has_credit {
+                return;
+            }
             outgoing.gaps.is_kept_told = true;
             let kept = &outgoing.gaps.kept;
             if let Some(holes) = holes(engine, (self.peer, log), number, size, kept) {
@@ -423,7 +432,7 @@ fn holes(
 ) -> Option<Holes> {
     let sets = [&kept.withheld, &kept.deferred, &kept.partial];
     let [withheld, deferred, partial] = sets.map(PositionSet::encode);
-    if withheld.len() + deferred.len() + partial.len() > SET_BYTES_MAX {
+    if withheld.len() + deferred.len() + partial.len() > SET_BYTES_MAX || !is_small(kept) {
         return None;
     }
     let statement = engine.states_withheld(peer, log, size, kept);

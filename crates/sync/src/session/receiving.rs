@@ -29,6 +29,7 @@ use super::SESSION_ANNOUNCED_BYTES_MAX;
 use super::Session;
 use super::cost;
 use super::cost_of_announce;
+use super::gaps::REVEAL_POSITIONS_MAX;
 use crate::effect::Event;
 use crate::effect::GivenUp;
 use crate::effect::LogError;
@@ -316,9 +317,14 @@ impl Session {
             }
             Stage::Announced(announced) => announced.extend(engine, bringer, &chunk),
         };
-        if taken.is_ok() && chunk.from < known {
-            self.overlap(engine, log, &chunk, known)?;
-        }
+        let is_overlap = match &taken {
+            Ok(new) if chunk.from < known => {
+                // What is not paid back with the new part is when this is done.
+                let cost = if new.is_none() { cost } else { 0 };
+                self.overlap(engine, log, &chunk, (known, cost))?
+            }
+            _ => false,
+        };
         match taken {
             Ok(Some((batch, ingested))) => {
                 let size = ingested.size();
@@ -329,6 +335,7 @@ impl Session {
                 engine.commit_ingested(self.id, (batch, ingested), cost);
                 self.complete(engine, &log);
             }
+            Ok(None) if is_overlap => {}
             Ok(None) => self.pay_back(engine, log, cost, refused),
             Err(Fault::Log(error)) => {
                 self.refuse(engine, log, error);
@@ -340,18 +347,18 @@ impl Session {
     }
 
     /// Of a chunk that begins below what is known, since that came from elsewhere meanwhile: takes the facts of which less is
-    /// held.
+    /// held. Says whether there are any.
     fn overlap(
         &mut self,
         engine: &mut Engine,
         log: LogId,
         chunk: &Chunk,
-        known: u64,
-    ) -> Result<(), SyncError> {
+        (known, cost): (u64, u64),
+    ) -> Result<bool, SyncError> {
         let is_held =
             |state: &LogState| state.holes.is_empty() && state.durable.size() == state.tree.size();
         if engine.logs.get(&log).is_some_and(is_held) {
-            return Ok(());
+            return Ok(false);
         }
         let entries =
             decode_entries(&chunk.entries, log.origin).map_err(|error| wrong(log, error))?;
@@ -362,12 +369,13 @@ impl Session {
         });
         let rows: Vec<_> = rows.collect();
         if rows.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         if let Some(incoming) = self.receiving.logs.get_mut(&log) {
             incoming.overlaps.push(chunk.from);
         }
-        self.take_known(engine, log, rows, 0, Brought::Overlap(chunk.from))
+        self.take_known(engine, log, rows, cost, Brought::Overlap(chunk.from))?;
+        Ok(true)
     }
 
     fn reveal(
@@ -380,8 +388,8 @@ impl Session {
         let Some(incoming) = self.receiving.logs.get(&log) else {
             return Ok(());
         };
-        if incoming.stage.refused().is_some() {
-            self.pay_back(engine, log, cost, None);
+        if let Some(refused) = incoming.stage.refused() {
+            self.pay_back(engine, log, cost, refused);
             return Ok(());
         }
         let rows = decode_reveal(&reveal.rows, log.origin).map_err(|error| wrong(log, error))?;
@@ -389,7 +397,11 @@ impl Session {
         if rows.last().is_none_or(|(last, _)| *last >= known) {
             return Err(SyncError::Violation("a reveal of what is not known"));
         }
-        self.take_known(engine, log, rows, cost, Brought::Reveal)
+        if rows.len() > REVEAL_POSITIONS_MAX {
+            return Err(SyncError::Violation("more facts than a reveal may have"));
+        }
+        let number = self.names.number(&log);
+        self.take_known(engine, log, rows, cost, Brought::Message(number))
     }
 
     /// Takes rows at known positions, as far as the rules let them in.
@@ -448,6 +460,15 @@ impl Session {
         holes: &Holes,
         cost: u64,
     ) -> Result<(), SyncError> {
+        let stage = self
+            .receiving
+            .logs
+            .get(&log)
+            .map(|incoming| &incoming.stage);
+        if let Some(refused) = stage.and_then(Stage::refused) {
+            self.pay_back(engine, log, cost, refused);
+            return Ok(());
+        }
         let source = engine
             .source(self.peer, log, holes)
             .map_err(SyncError::Violation)?;
@@ -459,7 +480,7 @@ impl Session {
             rows: Vec::new(),
             side: write.into_iter().collect(),
             cost,
-            by: Brought::Reveal,
+            by: Brought::Message(self.names.number(&log)),
         };
         self.upgrades.push((log, upgrade));
         Ok(())
@@ -481,7 +502,11 @@ impl Session {
         }
         if let Some(incoming) = self.receiving.logs.get_mut(&log) {
             match upgrade.by {
-                Brought::Reveal => incoming.reveals += 1,
+                Brought::Part => return,
+                // Under another number it is counted no more.
+                Brought::Message(number) => {
+                    incoming.reveals += u64::from(number == self.names.number(&log));
+                }
                 Brought::Overlap(from) => {
                     let at = incoming.overlaps.iter().position(|start| *start == from);
                     at.map(|at| incoming.overlaps.swap_remove(at));
@@ -573,8 +598,12 @@ impl Session {
         incoming.told = incoming.told.max(durable);
         let (from, to) = (incoming.told, LOG_SIZE_MAX);
         let refused = refused.map(|reason| Refusal { from, to, reason });
-        let not_taken = std::mem::take(&mut incoming.not_taken);
-        let not_taken = not_taken.runs().take(REFUSALS_MAX - 1).map(|run| Refusal {
+        let not_taken = incoming.not_taken.runs().take(REFUSALS_MAX - 1);
+        let not_taken: Vec<_> = not_taken.collect();
+        for run in &not_taken {
+            incoming.not_taken.remove(run.clone());
+        }
+        let not_taken = not_taken.into_iter().map(|run| Refusal {
             from: run.start,
             to: run.end,
             reason: RefusalReason::Policy,

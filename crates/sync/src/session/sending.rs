@@ -198,6 +198,10 @@ impl Sending {
             && self.loads < LOADS_MAX
     }
 
+    pub(super) fn has_credit(&self) -> bool {
+        self.credit > 0
+    }
+
     /// Takes credit for a feed message.
     pub(super) fn spend(&mut self, cost: u64) {
         self.credit -= cost as i64;
@@ -346,6 +350,7 @@ impl Session {
                 self.send_facts(engine, log, chunk, &shown)?;
             }
         }
+        self.ask_for_sets(engine, log);
         self.sending.make_due(log);
         self.pump(engine);
         self.settle_log(engine, log)
@@ -449,6 +454,7 @@ impl Session {
                 engine.send(self.id, feed_of(number), message);
             }
         }
+        self.ask_for_sets(engine, log);
         self.conclude(engine, log);
         self.sending.make_due(log);
         self.pump(engine);

@@ -6,7 +6,7 @@ use causality_strategy::SyncPolicies;
 use causality_sync::Completeness;
 
 use crate::domain::now;
-use crate::world::{World, draft};
+use crate::world::{World, draft, large_draft};
 
 /// What a domain gives by rules, and takes from everybody.
 fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
@@ -68,4 +68,18 @@ fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {
     world.sync(1, 0);
     assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
     world.assert_equal();
+}
+
+#[test]
+fn more_is_revealed_than_waits_for_the_network_at_once() {
+    let mut world = World::new(2, 2);
+    rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "1000"));
+    world.append(0, (0..120).map(|n| large_draft(n, 50_000)).collect());
+    world.append(0, (120..240).map(|n| large_draft(n, 50_000)).collect());
+    world.sync(1, 0);
+    assert!(numbers(&world, 1, 0).iter().all(Option::is_none));
+    rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "0"));
+    world.run();
+    world.sync(1, 0);
+    assert!(numbers(&world, 1, 0).iter().all(Option::is_some));
 }

@@ -478,7 +478,9 @@ impl World {
         };
         if let SyncMessage::FactSync(chunk) = &message {
             *self.rows.entry((from, to)).or_default() += rows_in(&chunk.entries);
-            let bytes = chunk.entries.len();
+        }
+        let bytes = message.fact_bytes();
+        if bytes > 0 {
             self.handle(from, Input::Flushed { session, bytes });
         }
         let received = Input::Received {
