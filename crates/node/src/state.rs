@@ -20,6 +20,7 @@ use causality_sync::LANES;
 use causality_sync::LOG_HEADS;
 use causality_sync::OPEN_ROOTS;
 use causality_sync::PARTIALS;
+use causality_sync::RECEIPTS;
 use causality_sync::RestoreError;
 use causality_sync::SETTLEMENTS;
 use causality_sync::SOURCES;
@@ -82,6 +83,7 @@ pub async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError>
         declined: table(store, DECLINED).await?,
         settlements: table(store, SETTLEMENTS).await?,
         sources: table(store, SOURCES).await?,
+        receipts: table(store, RECEIPTS).await?,
         restored: store.side_get(&[marker]).await?.iter().any(Option::is_some),
         held: store.logs().await?,
     })

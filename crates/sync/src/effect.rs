@@ -433,6 +433,12 @@ pub enum Event {
         /// What is wrong with it.
         error: LogError,
     },
+    /// A peer signed two convergence receipts of which only one can be in its chain. Its store may have been set back; both are
+    /// kept.
+    ReceiptsForked {
+        /// The peer.
+        peer: DomainId,
+    },
     /// The peer lacks more of a log than one announcement can hold ([`crate::ANNOUNCED_BLOCKS_MAX`] blocks, or the origin's
     /// key records): it is not sent.
     TooFarBehind {
@@ -453,7 +459,7 @@ pub struct RoundReport {
     pub facts_sent: u64,
     /// Facts received and durable.
     pub facts_received: u64,
-    /// How often this side had to wait for an answer.
+    /// How often this side had to wait for an answer until it was known that all had arrived.
     pub round_trips: u32,
 }
 

@@ -25,6 +25,7 @@ use causality_store::StoreError;
 use causality_strategy::Flow;
 use causality_strategy::Meters;
 use causality_wire::BoundedString;
+use causality_wire::Convergence;
 use causality_wire::GoodbyeReason;
 use causality_wire::Held;
 use causality_wire::SyncMessage;
@@ -55,12 +56,15 @@ use crate::effect::Ticket;
 use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
+use crate::lag::Growth;
 use crate::logbook::Durable;
 use crate::logbook::LogState;
+use crate::metrics::SyncMetrics;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
 use crate::progress::Progress;
+use crate::receipts::Receipts;
 use crate::recent::OpenAppends;
 use crate::recent::Recent;
 use crate::restore::Restored;
@@ -101,6 +105,10 @@ pub struct Engine {
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     /// Rows on their way to positions that are known.
     pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
+    pub(crate) metrics: SyncMetrics,
+    /// When logs have grown.
+    pub(crate) growths: BTreeMap<LogId, Growth>,
+    pub(crate) receipts: BTreeMap<DomainId, Receipts>,
     /// What has travelled for the sake of rules with a volume.
     pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
     /// The time of the last statement about what is kept back.
@@ -143,6 +151,8 @@ pub(crate) enum Pending {
     IngestCommit(SessionId, Ingested, u64),
     SideCommit,
     RevealLoad(SessionId, RevealLoad),
+    /// The own receipt that is to be sent behind it.
+    Receipt(SessionId, Convergence),
     UpgradeLoad(LogId),
     UpgradeCommit(LogId),
     /// The note of the oldest of the lanes in `unnoted`.
@@ -166,6 +176,7 @@ impl Engine {
             keys,
             key_logs,
             stored_keys,
+            growths: Growth::of(&restored.logs),
             logs: restored.logs,
             lanes: restored.lanes,
             compartments: restored.compartments,
@@ -179,7 +190,9 @@ impl Engine {
             settlements: restored.settlements,
             past: BTreeMap::new(),
             sources: restored.sources,
+            receipts: restored.receipts,
             upgrades: BTreeMap::new(),
+            metrics: SyncMetrics::default(),
             meters: BTreeMap::new(),
             last_statement: Hlc::default(),
             wakes: BTreeSet::new(),
@@ -287,6 +300,21 @@ impl Engine {
         !self.unnoted.is_empty()
     }
 
+    /// What was counted so far.
+    pub fn metrics(&self) -> &SyncMetrics {
+        &self.metrics
+    }
+
+    /// Goes on counting where an engine ended that failed.
+    pub fn count_on(&mut self, failed: Self) {
+        self.metrics = failed.metrics;
+        let error = SyncError::Failed("the store failed");
+        for session in failed.sessions.values() {
+            let counted = self.metrics.of(session.peer());
+            counted.ended(Some(&error), session.is_in_round());
+        }
+    }
+
     /// How many facts of a session the peer has confirmed as durable, and how many of the peer's are durable here;
     /// `None` when it is gone.
     pub fn session_counts(&self, session: SessionId) -> Option<(u64, u64)> {
@@ -352,6 +380,7 @@ impl Engine {
             direction,
             ..
         } = connected;
+        self.metrics.of(domain).sessions += 1;
         self.sessions
             .insert(id, Session::new(id, domain, keys, side, direction));
     }
@@ -448,10 +477,16 @@ impl Engine {
                 self.grown(log, (before, Some(session)), from);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
+            Some(Pending::Receipt(session, receipt)) => {
+                self.with_session(session, |session, engine| {
+                    session.receipt_written(engine, receipt);
+                    Ok(())
+                });
+            }
             Some(Pending::Note) => {
-                let noted = self.unnoted.pop_front();
-                self.outputs
-                    .extend(noted.map(|noted| Output::Event(noted.into())));
+                if let Some(noted) = self.unnoted.pop_front() {
+                    self.event(noted.into());
+                }
                 for id in self.session_ids() {
                     self.with_session(id, Session::noted);
                 }
@@ -511,6 +546,7 @@ impl Engine {
     /// A log has more durable facts: whoever may have them gets them.
     fn grown(&mut self, log: LogId, new: (u64, Option<SessionId>), from: Option<DomainId>) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
+        self.growths.entry(log).or_default().note(size, self.now_ms);
         self.event(Event::Grown { log, size, from });
         self.next_upgrade(log);
         for id in self.session_ids() {
@@ -558,6 +594,8 @@ impl Engine {
             let held = past.filter(|(log, _)| self.logs.contains_key(log));
             self.past
                 .extend(held.map(|(log, progress)| ((peer, log), progress)));
+            let counted = self.metrics.of(peer);
+            counted.ended(error.as_ref(), ended.is_in_round());
             self.event(Event::Ended { session, error });
         }
     }
@@ -678,6 +716,7 @@ impl Engine {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
+        self.metrics.record_event(&event);
         self.outputs.push_back(Output::Event(event));
     }
 
@@ -711,6 +750,15 @@ impl Engine {
     /// Writes what may be lost: should it be, it is found out again.
     pub(crate) fn note_side(&mut self, side: Vec<SideWrite>) {
         self.commit_side(side, Pending::SideCommit);
+    }
+
+    pub(crate) fn commit_receipt(
+        &mut self,
+        session: SessionId,
+        write: SideWrite,
+        receipt: Convergence,
+    ) {
+        self.commit_side(vec![write], Pending::Receipt(session, receipt));
     }
 
     pub(crate) fn commit_side(&mut self, side: Vec<SideWrite>, pending: Pending) {

@@ -26,6 +26,7 @@
 mod engine;
 
 mod effect;
+mod metrics;
 
 mod append;
 mod draft;
@@ -36,11 +37,13 @@ mod decide;
 mod holes;
 mod ingest;
 mod peers;
+mod receipts;
 mod session;
 mod upgrade;
 
 mod compartment;
 mod completeness;
+mod lag;
 mod logbook;
 mod progress;
 mod restore;
@@ -56,11 +59,16 @@ pub use effect::{
     PeerPolicies, RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
+pub use lag::{GROWTH_MARKS_MAX, LogLag};
 pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
-    LOGS_MAX, OPEN_ROOTS, PARTIALS, SETTLEMENTS, SOURCES,
+    LOGS_MAX, OPEN_ROOTS, PARTIALS, RECEIPTS, SETTLEMENTS, SOURCES,
+};
+pub use metrics::{
+    BATCH_BOUNDS, Counts, Histogram, METRICS_PEERS_MAX, PeerMetrics, SyncMetrics, Traffic,
 };
 pub use progress::{Progress, REFUSED_RUNS_MAX, SyncStatus};
+pub use receipts::RECEIPTS_MAX;
 pub use restore::{RestoreError, Restored, StoreState, TableRows};
 pub use session::{
     CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,

@@ -42,6 +42,8 @@ pub const DECLINED: SideTable = SideTable::new(7);
 pub const SETTLEMENTS: SideTable = SideTable::new(8);
 /// Peer and log → what the peer says that it keeps back.
 pub const SOURCES: SideTable = SideTable::new(9);
+/// Peer → the last convergence receipts that it and this domain gave each other.
+pub const RECEIPTS: SideTable = SideTable::new(10);
 
 /// The most blocks of a log that can be announced at once, and so that a peer may be behind.
 pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;

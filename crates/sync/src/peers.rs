@@ -26,7 +26,7 @@ use crate::logbook::SETTLEMENTS;
 use crate::logbook::SOURCES;
 use crate::logbook::of_peer;
 
-const VERSION: u8 = 0;
+pub(crate) const VERSION: u8 = 0;
 
 /// By which rules something was decided: those of a digest, before a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +204,7 @@ fn fitting(write: SideWrite) -> Option<SideWrite> {
     write.value.as_ref().is_some_and(fits).then_some(write)
 }
 
-fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
+pub(crate) fn version(from: &mut Decoder<'_>) -> Result<(), DecodeError> {
     let at = from.at();
     match from.u8()? {
         VERSION => Ok(()),

@@ -22,6 +22,7 @@ use crate::logbook::number;
 use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
+use crate::receipts::Receipts;
 
 /// The rows of one side table, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct StoreState {
     pub settlements: TableRows,
     /// [`crate::SOURCES`].
     pub sources: TableRows,
+    /// [`crate::RECEIPTS`].
+    pub receipts: TableRows,
     /// Whether the store was restored from a backup: [`causality_store::RESTORED_KEY`] is there.
     pub restored: bool,
     /// What is held of each log.
@@ -71,6 +74,7 @@ pub struct Restored {
     pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
+    pub(crate) receipts: BTreeMap<DomainId, Receipts>,
     pub(crate) marker: bool,
 }
 
@@ -156,6 +160,7 @@ impl Restored {
                 .into_iter()
                 .map(|((peer, log), source)| ((log, peer), source))
                 .collect(),
+            receipts: receipts(&state.receipts)?,
             marker: state.restored,
         })
     }
@@ -222,6 +227,16 @@ fn of_peers<T>(
         Ok((key, Decoder::exactly(value, decode)?))
     };
     let rows = rows.0.iter().map(row).collect::<Result<_, _>>();
+    rows.map_err(|error| RestoreError::Row { table, error })
+}
+
+fn receipts(rows: &TableRows) -> Result<BTreeMap<DomainId, Receipts>, RestoreError> {
+    let row = |(key, value): &(Vec<u8>, Vec<u8>)| {
+        let peer = Decoder::exactly(key, DomainId::decode)?;
+        Ok((peer, Decoder::exactly(value, Receipts::decode)?))
+    };
+    let rows = rows.0.iter().map(row).collect::<Result<_, _>>();
+    let table = "receipts";
     rows.map_err(|error| RestoreError::Row { table, error })
 }
 

@@ -1,6 +1,7 @@
 //! One session with a peer: what comes in, and what of it concerns rounds, sending and receiving
 //! (`docs/src/spec/sync.md`).
 
+mod convergence;
 mod gaps;
 mod names;
 mod receiving;
@@ -153,6 +154,7 @@ impl Session {
             SyncMessage::Goodbye(goodbye) => Err(SyncError::Goodbye(goodbye.reason)),
             SyncMessage::SetsRequest(request) => self.sets_request(engine, request),
             SyncMessage::Sets(sets) => self.sets(engine, &sets),
+            SyncMessage::Convergence(receipt) => self.convergence(engine, &receipt),
         }
     }
 

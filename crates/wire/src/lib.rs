@@ -45,11 +45,12 @@ pub use frame::{
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameError, FrameReader, frame_header, write_frame,
 };
 pub use message::{
-    Announce, BLOCK_ROOTS_MAX, CHECKPOINT_BYTES_MAX, COMPARTMENT_NAME_BYTES_MAX, CaughtUp,
-    ENTRIES_BYTES_MAX, FactSync, Frontier, FrontierPart, Goodbye, GoodbyeReason, Held, Holes,
-    KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
-    LogState, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt, Receives, Refusal, RefusalReason,
-    Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, Sets, SetsRequest, SyncMessage, TRIGGER_BYTES_MAX,
+    Announce, BLOCK_ROOTS_MAX, CHECKPOINT_BYTES_MAX, COMPARTMENT_NAME_BYTES_MAX,
+    CONVERGENCE_BYTES_MAX, CaughtUp, Convergence, ENTRIES_BYTES_MAX, FactSync, Frontier,
+    FrontierPart, Goodbye, GoodbyeReason, Held, Holes, KEY_RECORD_BYTES_MAX,
+    KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber, LogState, Page,
+    REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt, Receives, Refusal, RefusalReason, Reveal,
+    SET_BYTES_MAX, STATEMENT_BYTES_MAX, Sets, SetsRequest, SyncMessage, TRIGGER_BYTES_MAX,
 };
 pub use serializer::{
     AcceptedFormats, BincodeSerializer, DeserializeError, JSON_BYTES_MAX, JsonSerializer,

@@ -44,6 +44,8 @@ pub enum SyncMessage {
     Reveal(Reveal),
     /// What the sender keeps back of a log.
     Holes(Holes),
+    /// What the sender signs about both sides at the end of a round.
+    Convergence(Convergence),
 }
 
 impl SyncMessage {
@@ -301,6 +303,17 @@ pub struct Holes {
     pub statement: BoundedBytes<STATEMENT_BYTES_MAX>,
 }
 
+/// What the sender signs about what both sides hold, once a round is over: first the side that opened the round, then the
+/// other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convergence {
+    /// The round.
+    pub round: u32,
+    /// The receipt in the canonical encoding of [`ConvergenceReceipt`](causality_fact::ConvergenceReceipt).
+    pub receipt: BoundedBytes<CONVERGENCE_BYTES_MAX>,
+}
+
 /// What the sender has done with the positions of a log that it received.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -405,6 +418,8 @@ pub const KEY_RECORD_BYTES_MAX: usize = 4096;
 pub const CHECKPOINT_BYTES_MAX: usize = 512;
 /// The most bytes of an encoded statement of what is withheld.
 pub const STATEMENT_BYTES_MAX: usize = 512;
+/// The most bytes of an encoded convergence receipt.
+pub const CONVERGENCE_BYTES_MAX: usize = 512;
 /// The most block roots of one [`Announce`]: 2^27 positions.
 pub const BLOCK_ROOTS_MAX: usize = 32_768;
 /// The most bytes of the entries of one [`FactSync`], and of the rows of one [`Reveal`]: a full chunk and the row that

@@ -4,7 +4,7 @@
 
 use causality_fact::{CompartmentId, DomainId, LaneId, LogId, TreeHash};
 use causality_wire::{
-    Announce, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec, CaughtUp,
+    Announce, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec, CaughtUp, Convergence,
     DeserializeError, FactSync, Frontier, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
     Holes, JsonSerializer, LogName, LogNumber, LogState, MessageSerializer, Page, Receipt,
     Receives, Refusal, RefusalReason, Reveal, Sets, SetsRequest, SyncMessage,
@@ -263,6 +263,9 @@ fn message() -> impl Strategy<Value = SyncMessage> {
         goodbye().prop_map(SyncMessage::Goodbye),
         reveal().prop_map(SyncMessage::Reveal),
         holes().prop_map(SyncMessage::Holes),
+        (any::<u32>(), bytes()).prop_map(|(round, receipt)| {
+            SyncMessage::Convergence(Convergence { round, receipt })
+        }),
     ]
 }
 
@@ -277,7 +280,7 @@ proptest! {
 
     #[test]
     fn random_bytes_are_refused_or_canonical(
-        kind in 0_u8..12,
+        kind in 0_u8..13,
         rest in prop::collection::vec(prop_oneof![Just(0), 0..9_u8, any::<u8>()], 0..200),
     ) {
         is_canonical(&rest);

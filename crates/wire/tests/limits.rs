@@ -4,12 +4,12 @@
 use causality_fact::{CompartmentId, DomainId, LaneId, LogId, TreeHash};
 use causality_wire::{
     Announce, BLOCK_ROOTS_MAX, BincodeSerializer, BoundedBytes, BoundedString, BoundedVec,
-    CHECKPOINT_BYTES_MAX, COMPARTMENT_NAME_BYTES_MAX, DeserializeError, ENTRIES_BYTES_MAX,
-    FactSync, Frontier, FrontierPart, Hashes, Held, Holes, JSON_BYTES_MAX, JsonSerializer,
-    KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX, LOGS_PER_FRONTIER_MAX, LogName, LogNumber,
-    LogState, MESSAGE_BYTES_MAX, MessageSerializer, Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt,
-    Receives, Refusal, RefusalReason, Reveal, SET_BYTES_MAX, STATEMENT_BYTES_MAX, SerializeError,
-    Sets, SyncMessage, TRIGGER_BYTES_MAX,
+    CHECKPOINT_BYTES_MAX, COMPARTMENT_NAME_BYTES_MAX, CONVERGENCE_BYTES_MAX, Convergence,
+    DeserializeError, ENTRIES_BYTES_MAX, FactSync, Frontier, FrontierPart, Hashes, Held, Holes,
+    JSON_BYTES_MAX, JsonSerializer, KEY_RECORD_BYTES_MAX, KEY_RECORDS_PER_ANNOUNCE_MAX,
+    LOGS_PER_FRONTIER_MAX, LogName, LogNumber, LogState, MESSAGE_BYTES_MAX, MessageSerializer,
+    Page, REFUSALS_MAX, RIGHT_HASHES_MAX, Receipt, Receives, Refusal, RefusalReason, Reveal,
+    SET_BYTES_MAX, STATEMENT_BYTES_MAX, SerializeError, Sets, SyncMessage, TRIGGER_BYTES_MAX,
 };
 
 const LOG: LogNumber = LogNumber(2);
@@ -174,6 +174,16 @@ fn holes(withheld: usize, deferred: usize, partial: usize, statement: usize) -> 
         partial: bytes(partial),
         statement: bytes(statement),
     })
+}
+
+#[test]
+fn convergence_receipts_are_limited() {
+    let message = SyncMessage::Convergence(Convergence {
+        round: 1,
+        receipt: bytes(CONVERGENCE_BYTES_MAX),
+    });
+    survives(message.clone());
+    is_above(raised(message, 8, 1), "bytes", CONVERGENCE_BYTES_MAX);
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn each_message_is_shown_with_the_bytes_of_its_vector() {
             kinds.insert(HEXLOWER.decode(shown.as_bytes()).unwrap()[0]);
         }
     }
-    assert_eq!(kinds, (0..=9).collect());
+    assert_eq!(kinds, (0..=10).collect());
 }
 
 #[test]

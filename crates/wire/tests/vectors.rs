@@ -51,7 +51,7 @@ fn every_message_has_a_vector() {
         .collect();
     assert_eq!(
         kinds.into_iter().collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+        [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
     );
 }
 
@@ -132,7 +132,7 @@ fn a_refusal_tells_the_values() {
         message("25 hashes to the right"),
         "invalid value: 25 hashes, the limit is 24"
     );
-    assert!(message("an unknown message").contains("`10`"));
+    assert!(message("an unknown message").contains("`11`"));
     assert_eq!(
         message("a statement of 513 bytes"),
         "invalid value: 513 bytes, the limit is 512"

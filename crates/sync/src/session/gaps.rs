@@ -336,6 +336,7 @@ impl Session {
             return;
         };
         outgoing.gaps.sets = Sets::Asked(false);
+        engine.metrics.of(self.peer).sets_asked += 1;
         self.send_control(engine, SyncMessage::SetsRequest(SetsRequest { log }));
     }
 
@@ -348,6 +349,7 @@ impl Session {
         let log = self.names.log(request.log)?;
         let due = self.sets_due.get_mut(&log).filter(|due| **due > 0);
         *due.ok_or(SyncError::Violation("a question about sets without reason"))? -= 1;
+        engine.metrics.of(self.peer).sets_told += 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
         let holdings = engine.logs.get(&log).map(|state| {

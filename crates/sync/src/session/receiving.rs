@@ -67,8 +67,9 @@ struct Incoming {
     reach: u64,
     /// The cost of announcements, which is paid back with their first facts.
     unpaid: u64,
-    /// Whether the peer offers it.
+    /// Whether the peer offers it, and how many positions it said that it holds.
     is_offered: bool,
+    stated: u64,
     /// How many messages beside chunks are durable.
     reveals: u64,
     /// Where the chunks began of which a part is on its way to positions that were known.
@@ -122,6 +123,14 @@ impl Receiving {
         incoming.is_some_and(|incoming| !matches!(incoming.stage, Stage::Unwanted))
     }
 
+    /// How much of a log that is taken from it the peer holds, as far as it said or showed.
+    pub(super) fn peer_size(&self, log: &LogId) -> Option<u64> {
+        let incoming = self.logs.get(log).filter(|incoming| incoming.is_offered)?;
+        let is_taken =
+            !matches!(incoming.stage, Stage::Unwanted) && incoming.stage.refused().is_none();
+        is_taken.then(|| incoming.stated.max(incoming.reach))
+    }
+
     pub(super) fn logs(&self) -> impl Iterator<Item = LogId> {
         self.logs.keys().copied()
     }
@@ -154,8 +163,10 @@ impl Session {
         open.filter(|log| self.takes(engine, log)).collect()
     }
 
-    pub(super) fn peer_offers(&mut self, log: LogId) {
-        self.receiving.logs.entry(log).or_default().is_offered = true;
+    pub(super) fn peer_offers(&mut self, log: LogId, size: u64) {
+        let incoming = self.receiving.logs.entry(log).or_default();
+        incoming.is_offered = true;
+        incoming.stated = incoming.stated.max(size);
     }
 
     /// The peer is about to be told that so much of a log is durable here. If more of it is wanted: under which name.
@@ -216,6 +227,12 @@ impl Session {
         if !self.takes(engine, &log) {
             self.refuse(engine, log, LogError::NotGranted);
         }
+        let bytes = match &message {
+            SyncMessage::FactSync(chunk) => chunk.entries.len(),
+            SyncMessage::Reveal(reveal) => reveal.rows.len(),
+            _ => 0,
+        };
+        engine.metrics.of(self.peer).received.bytes += bytes as u64;
         match message {
             SyncMessage::Announce(announce) => self.announce(engine, log, &announce),
             SyncMessage::FactSync(chunk) => self.chunk(engine, log, chunk.into_chunk(), cost),
@@ -478,6 +495,11 @@ impl Session {
         facts: u64,
     ) {
         self.receiving.facts += facts;
+        if facts > 0 {
+            let received = &mut engine.metrics.of(self.peer).received;
+            received.batch(facts);
+            received.revealed += facts;
+        }
         if let Some(incoming) = self.receiving.logs.get_mut(&log) {
             match upgrade.by {
                 Brought::Part => return,
@@ -525,12 +547,14 @@ impl Session {
     /// What a chunk brought is durable.
     pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested, cost: u64) {
         self.receiving.facts += ingested.facts;
+        engine.metrics.of(self.peer).received.batch(ingested.facts);
         self.note_not_taken(engine, ingested.log, &ingested.not_taken);
         self.pay_back(engine, ingested.log, cost, None);
     }
 
     /// Something of a log became durable; it may have come from elsewhere while this peer sends it too.
     pub(super) fn confirm_progress(&mut self, engine: &mut Engine, log: LogId) {
+        self.complete(engine, &log);
         let Some(incoming) = self.receiving.logs.get(&log) else {
             return;
         };

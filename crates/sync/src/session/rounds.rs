@@ -61,6 +61,8 @@ struct MyRound {
     /// `None` until the reply has come.
     owed: Option<Owed>,
     peer_is_done: bool,
+    /// Whether the peer owes an answer to a convergence receipt, with which the round ends.
+    awaits_answer: bool,
     received_before: u64,
 }
 
@@ -70,6 +72,8 @@ struct TheirRound {
     number: u32,
     stage: Stage,
     peer_is_done: bool,
+    /// Whether the peer has given its convergence receipt.
+    is_signed: bool,
 }
 
 #[derive(Debug)]
@@ -113,6 +117,22 @@ impl Rounds {
         self.mine.is_some() || self.theirs.as_ref().is_some_and(is_open)
     }
 
+    /// Whether the peer owes an answer in the own round of this number.
+    pub(super) fn awaits_answer(&self, round: u32) -> bool {
+        let mine = self.mine.as_ref();
+        mine.is_some_and(|mine| mine.number == round && mine.awaits_answer)
+    }
+
+    /// Whether the peer may give its receipt in its round of this number: once, when the round is over.
+    pub(super) fn take_question(&mut self, round: u32) -> bool {
+        let theirs = self.theirs.as_mut();
+        let theirs = theirs.filter(|theirs| {
+            let is_done = matches!(&theirs.stage, Stage::Sending(owed) if owed.is_done);
+            theirs.number == round && is_done && theirs.peer_is_done
+        });
+        theirs.is_some_and(|theirs| !std::mem::replace(&mut theirs.is_signed, true))
+    }
+
     fn owed(&mut self) -> impl Iterator<Item = (u32, &mut Owed)> {
         let mine = self.mine.as_mut();
         let mine = mine.and_then(|mine| Some((mine.number, mine.owed.as_mut()?)));
@@ -126,6 +146,11 @@ impl Rounds {
 }
 
 impl Session {
+    /// Whether a round of this side is open.
+    pub(crate) fn is_in_round(&self) -> bool {
+        self.rounds.mine.is_some()
+    }
+
     /// Opens a round, at once or when the one that is open has ended: that one may leave out what came since.
     pub(crate) fn start_round(
         &mut self,
@@ -150,6 +175,7 @@ impl Session {
     }
 
     fn open_round(&mut self, engine: &mut Engine, requests: Vec<Request>) -> Result<(), SyncError> {
+        engine.metrics.record_sync_attempt(self.peer);
         let number = self.rounds.next;
         self.rounds.next = number.wrapping_add(2);
         self.rounds.is_wanted = false;
@@ -168,6 +194,7 @@ impl Session {
             first: BTreeSet::new(),
             owed: None,
             peer_is_done: false,
+            awaits_answer: false,
             received_before: self.receiving.facts,
         });
         let trigger = trigger.unwrap_or_default();
@@ -257,6 +284,7 @@ impl Session {
             number: round,
             stage,
             peer_is_done: false,
+            is_signed: false,
         });
         Ok(())
     }
@@ -281,6 +309,7 @@ impl Session {
             number: round,
             stage: Stage::Awaiting,
             peer_is_done: false,
+            is_signed: false,
         });
         let none = BoundedString::default();
         self.send_frontier(engine, round, FrontierPart::Reply, none, states);
@@ -392,7 +421,7 @@ impl Session {
                 self.settle_log(engine, *log)?;
             }
             if state.offered && self.takes(engine, log) {
-                self.peer_offers(*log);
+                self.peer_offers(*log, state.size);
             }
         }
         Ok(())
@@ -585,10 +614,24 @@ impl Session {
                 engine.send(self.id, StreamNumber::CONTROL, message);
             }
         }
-        let is_over = |mine: &mut MyRound| {
-            mine.peer_is_done && mine.owed.as_ref().is_some_and(|owed| owed.is_done)
+        let is_over = |mine: &&MyRound| {
+            let is_done = mine.owed.as_ref().is_some_and(|owed| owed.is_done);
+            is_done && mine.peer_is_done && !mine.awaits_answer
         };
-        match self.rounds.mine.take_if(is_over) {
+        let Some(round) = self.rounds.mine.as_ref().filter(is_over) else {
+            return Ok(());
+        };
+        let awaits_answer = self.state_convergence(engine, round.number)?;
+        match &mut self.rounds.mine {
+            Some(mine) if awaits_answer => mine.awaits_answer = true,
+            _ => self.end_round(engine)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the own round.
+    pub(super) fn end_round(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
+        match self.rounds.mine.take() {
             Some(round) => self.finish_round(engine, round),
             None => Ok(()),
         }
@@ -603,6 +646,7 @@ impl Session {
             facts_received: self.receiving.facts - round.received_before,
             round_trips: 1 + u32::from(taken || facts_sent > 0),
         };
+        engine.metrics.of(self.peer).caught_up(&report);
         for Request { id: request, .. } in round.requests {
             engine.event(Event::CaughtUp { request, report });
         }

@@ -110,6 +110,15 @@ impl Outgoing {
         self.number
     }
 
+    /// Whether the peer was told that it may have the log, and wants it.
+    pub(super) fn is_shared(&self) -> bool {
+        self.is_offered && self.is_wanted
+    }
+
+    pub(super) fn confirmed(&self) -> u64 {
+        self.confirmed
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }
@@ -383,6 +392,17 @@ impl Session {
             }
             shown.push(one);
         }
+        let is_kept = |one: &&Shown<'_>| {
+            matches!(
+                one,
+                Shown::Hash {
+                    decided: Some(_),
+                    ..
+                }
+            )
+        };
+        let kept = shown.iter().filter(is_kept).count() as u64;
+        engine.metrics.of(self.peer).kept_back += kept;
         Ok(shown)
     }
 
@@ -438,11 +458,16 @@ impl Session {
             done.for_each(|position| outgoing.gaps.done(*position));
             if !rows.is_empty() {
                 outgoing.gaps.sent();
-                self.sending.facts += rows.len() as u64;
+                let facts = rows.len() as u64;
+                self.sending.facts += facts;
                 let rows = BoundedBytes::new(encode_reveal(rows));
                 let rows = rows.map_err(|_| SyncError::Failed("the store gave too much"))?;
                 self.sending.bytes += rows.len() as u64;
                 self.sending.unflushed += rows.len();
+                let sent = &mut engine.metrics.of(self.peer).sent;
+                sent.batch(facts);
+                sent.revealed += facts;
+                sent.bytes += rows.len() as u64;
                 let message = SyncMessage::Reveal(Reveal { log: number, rows });
                 self.sending.spend(cost(&message));
                 engine.send(self.id, feed_of(number), message);
@@ -505,7 +530,11 @@ impl Session {
         outgoing.sent = chunk.from + shown.len() as u64;
         let bytes = chunk.entries.len();
         let rows = shown.iter().filter(|shown| matches!(shown, Shown::Row(..)));
-        self.sending.facts += rows.count() as u64;
+        let rows = rows.count() as u64;
+        let counted = &mut engine.metrics.of(self.peer).sent;
+        counted.batch(rows);
+        counted.bytes += bytes as u64;
+        self.sending.facts += rows;
         self.sending.bytes += bytes as u64;
         self.sending.unflushed += bytes;
         let message = FactSync::new(number, chunk);

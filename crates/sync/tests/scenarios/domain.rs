@@ -8,8 +8,8 @@ use causality_store::{
 };
 use causality_sync::{
     BLOCK_ROOTS, COMPARTMENTS, DECLINED, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load,
-    Loaded, OPEN_ROOTS, PARTIALS, PeerPolicies, Restored, SETTLEMENTS, SOURCES, StoreState,
-    TableRows, Ticket,
+    Loaded, OPEN_ROOTS, PARTIALS, PeerPolicies, RECEIPTS, Restored, SETTLEMENTS, SOURCES,
+    StoreState, TableRows, Ticket,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -207,12 +207,13 @@ pub(crate) fn read_state(store: &MemoryStore) -> StoreState {
         declined: table(DECLINED),
         settlements: table(SETTLEMENTS),
         sources: table(SOURCES),
+        receipts: table(RECEIPTS),
         restored: now(store.side_get(&[marker])).unwrap()[0].is_some(),
         held: now(store.logs()).unwrap(),
     }
 }
 
-fn tables(state: &StoreState) -> [(SideTable, &TableRows); 10] {
+fn tables(state: &StoreState) -> [(SideTable, &TableRows); 11] {
     [
         (LOG_HEADS, &state.log_heads),
         (BLOCK_ROOTS, &state.block_roots),
@@ -224,6 +225,7 @@ fn tables(state: &StoreState) -> [(SideTable, &TableRows); 10] {
         (DECLINED, &state.declined),
         (SETTLEMENTS, &state.settlements),
         (SOURCES, &state.sources),
+        (RECEIPTS, &state.receipts),
     ]
 }
 
