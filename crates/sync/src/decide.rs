@@ -4,6 +4,7 @@ use causality_fact::DomainId;
 use causality_fact::Entry;
 use causality_fact::LogId;
 use causality_fact::Onward;
+use causality_fact::PositionSet;
 use causality_fact::Row;
 use causality_fact::TreeHash;
 use causality_fact::peek_row;
@@ -15,12 +16,14 @@ use causality_strategy::PeerPolicy;
 use causality_strategy::Refusal;
 use causality_strategy::Share;
 use causality_strategy::Subject;
+use causality_wire::Held;
 use std::borrow::Cow;
 
 use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::holes::Decided;
 use crate::holes::Extent;
+use crate::peers::Declined;
 
 /// The length of a row, and how far its position is from the one before it.
 const LENGTH_BYTES_MAX: usize = 3 + 7;
@@ -142,6 +145,28 @@ impl Engine {
             } => Err(None),
             Decision::Refuse { .. } => Err(Some(u64::MAX)),
         }
+    }
+
+    /// The positions of a log that are not taken from a peer, by the rules of now.
+    pub fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+        Some(&self.not_taken(peer, log)?.positions)
+    }
+
+    /// The same, with those that may be taken should the peer show more of them.
+    pub(crate) fn not_taken(&self, peer: DomainId, log: &LogId) -> Option<&Declined> {
+        let declined = self.declined.get(&(peer, *log))?;
+        let policies = self.policies.get(&peer)?;
+        let hold = declined.rules.hold(&policies.inward, self.now_ms);
+        hold.then_some(declined)
+    }
+
+    /// What of a log is durable, as it is told to a peer.
+    pub(crate) fn says_held(&self, peer: DomainId, log: &LogId) -> Held {
+        let state = self.logs.get(log);
+        state.map_or(Held::Complete, |state| {
+            let declined = self.declined(peer, log);
+            state.holes.held(state.durable.size(), declined)
+        })
     }
 
     /// How much is held of a fact of which there is a row.

@@ -15,7 +15,6 @@ use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
-use causality_fact::PositionSet;
 use causality_fact::TreeHash;
 use causality_fact::TreeHead;
 use causality_store::Batch;
@@ -27,7 +26,6 @@ use causality_strategy::Meters;
 use causality_wire::BoundedString;
 use causality_wire::Convergence;
 use causality_wire::GoodbyeReason;
-use causality_wire::Held;
 use causality_wire::SyncMessage;
 use causality_wire::TRIGGER_BYTES_MAX;
 use rand_core::CryptoRng;
@@ -95,7 +93,7 @@ pub struct Engine {
     pub(crate) marks: Recent<Mark, FactId>,
     pub(crate) open_appends: OpenAppends,
     pub(crate) random: Box<dyn CryptoRng + Send>,
-    policies: BTreeMap<DomainId, Arc<PeerPolicies>>,
+    pub(crate) policies: BTreeMap<DomainId, Arc<PeerPolicies>>,
     /// Positions that were not taken from a peer.
     pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
@@ -635,28 +633,6 @@ impl Engine {
 
     pub(crate) fn policies(&self, peer: DomainId) -> Option<Arc<PeerPolicies>> {
         self.policies.get(&peer).cloned()
-    }
-
-    /// The positions of a log that are not taken from a peer, by the rules of now.
-    pub fn declined(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
-        Some(&self.not_taken(peer, log)?.positions)
-    }
-
-    /// The same, with those that may be taken should the peer show more of them.
-    pub(crate) fn not_taken(&self, peer: DomainId, log: &LogId) -> Option<&Declined> {
-        let declined = self.declined.get(&(peer, *log))?;
-        let policies = self.policies.get(&peer)?;
-        let hold = declined.rules.hold(&policies.inward, self.now_ms);
-        hold.then_some(declined)
-    }
-
-    /// What of a log is durable, as it is told to a peer.
-    pub(crate) fn says_held(&self, peer: DomainId, log: &LogId) -> Held {
-        let state = self.logs.get(log);
-        state.map_or(Held::Complete, |state| {
-            let declined = self.declined(peer, log);
-            state.holes.held(state.durable.size(), declined)
-        })
     }
 
     /// The logs that a peer may have.
