@@ -3,6 +3,7 @@
 //!
 //! Of each log one upgrade at a time is under way, so that no two merge with the same row.
 
+use causality_fact::ChunkError;
 use causality_fact::DomainId;
 use causality_fact::Encoder;
 use causality_fact::Entry;
@@ -21,11 +22,13 @@ use std::collections::VecDeque;
 
 use crate::effect::Event;
 use crate::effect::Load;
+use crate::effect::LogError;
 use crate::effect::SessionId;
 use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::engine::Pending;
 use crate::holes::Extent;
+use crate::ingest::Fault;
 use crate::ingest::note_own_heads;
 use crate::logbook::PARTIALS;
 use crate::logbook::numbered;
@@ -142,7 +145,13 @@ impl Engine {
                     upgrades.queue.pop_front();
                     upgrades.is_busy = false;
                 }
-                self.with_session(session, |_, _| Err(error));
+                self.with_session(session, |session, engine| match error {
+                    Fault::Log(error) => {
+                        session.refuse(engine, log, error);
+                        Ok(())
+                    }
+                    Fault::Peer(error) => Err(error),
+                });
                 self.next_upgrade(log);
             }
         }
@@ -254,15 +263,16 @@ fn merged(
     log: LogId,
     rows: Vec<(u64, Row)>,
     held: &[StoredEntry],
-) -> Result<Vec<(u64, Row)>, SyncError> {
-    let other = || SyncError::Violation("a fact that is not the one at its position");
-    let gap = || SyncError::Failed("the store has a gap");
+) -> Result<Vec<(u64, Row)>, Fault> {
+    // An origin that forks its log shows other facts to others: whoever relays either is honest.
+    let other = |from| Fault::Log(LogError::Other(ChunkError::WrongBlock { from }));
+    let gap = || Fault::Peer(SyncError::Failed("the store has a gap"));
     let mut merged = Vec::with_capacity(rows.len());
     for (position, row) in rows {
         let at = held.binary_search_by_key(&position, |entry| entry.position);
         let entry = at.ok().and_then(|at| held.get(at)).ok_or_else(gap)?;
         if entry.hash() != leaf_hash(&row.id()) {
-            return Err(other());
+            return Err(other(position));
         }
         match &entry.body {
             StoredBody::Withheld { .. } => merged.push((position, row)),

@@ -565,7 +565,7 @@ impl Session {
     }
 
     /// Takes nothing more of a log from this peer, at least under this number.
-    fn refuse(&mut self, engine: &mut Engine, log: LogId, error: LogError) {
+    pub(crate) fn refuse(&mut self, engine: &mut Engine, log: LogId, error: LogError) {
         let is_refused = |incoming: &Incoming| incoming.stage.refused().is_some();
         if self.receiving.logs.get(&log).is_none_or(is_refused) {
             return;

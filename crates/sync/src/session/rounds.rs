@@ -419,6 +419,8 @@ impl Session {
                 self.peer_holds(*log, state);
                 self.weigh(engine, *log, state);
                 self.settle_log(engine, *log)?;
+            } else {
+                self.sending.heard(log, state.size);
             }
             if state.offered && self.takes(engine, log) {
                 self.peer_offers(*log, state.size);

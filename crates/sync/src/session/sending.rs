@@ -200,6 +200,13 @@ impl Sending {
             && self.loads < LOADS_MAX
     }
 
+    /// The peer told how much it holds of a log that it may not have now; its receipts may say so too.
+    pub(super) fn heard(&mut self, log: &LogId, size: u64) {
+        if let Some(outgoing) = self.logs.get_mut(log) {
+            outgoing.reach = outgoing.reach.max(size);
+        }
+    }
+
     pub(super) fn has_credit(&self) -> bool {
         self.credit > 0
     }
