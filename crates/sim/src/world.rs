@@ -454,6 +454,9 @@ impl World {
         };
         let store = running.store.store();
         if let Err(error) = store.backup(&to).await {
+            // Where it would have been is another place in each run.
+            let folder = self.folder.path().display().to_string();
+            let error = error.to_string().replace(&folder, "the world's folder");
             let what = format!("could not be backed up: {error}");
             self.clients.trace.tell(machine.name, &what);
             ensure!(!to.exists(), "a backup that failed left a file behind");
