@@ -141,10 +141,6 @@ impl Engine {
         match merged(log, rows, held) {
             Ok(rows) => self.write_upgrade(log, rows),
             Err(error) => {
-                if let Some(upgrades) = self.upgrades.get_mut(&log) {
-                    upgrades.queue.pop_front();
-                    upgrades.is_busy = false;
-                }
                 self.with_session(session, |session, engine| match error {
                     Fault::Log(error) => {
                         session.refuse(engine, log, error);
@@ -152,7 +148,8 @@ impl Engine {
                     }
                     Fault::Peer(error) => Err(error),
                 });
-                self.next_upgrade(log);
+                // What it cost is given back as if it had told nothing new.
+                self.upgraded(log);
             }
         }
     }

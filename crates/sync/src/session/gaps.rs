@@ -425,6 +425,7 @@ impl Session {
         let Some(outgoing) = self.sending.logs.get_mut(&log) else {
             return Ok(());
         };
+        outgoing.outdate();
         let sent = outgoing.sent();
         for (position, extent) in changed.iter().filter(|(position, _)| *position < sent) {
             outgoing.gaps.upgraded(*position, *extent);

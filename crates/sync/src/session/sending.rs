@@ -84,6 +84,8 @@ pub(super) struct Outgoing {
     announced: u64,
     reach: u64,
     is_loading: bool,
+    /// Whether more became known of the log while it was read: what comes of that is older than what is known.
+    is_stale: bool,
     is_due: bool,
     /// What the peer holds below `sent` and may lack.
     pub(super) gaps: Gaps,
@@ -100,6 +102,17 @@ impl Outgoing {
     /// Whether nothing is under way, and nothing below what was sent is owed.
     pub(super) fn is_quiet(&self) -> bool {
         self.is_confirmed() && self.gaps.is_quiet()
+    }
+
+    /// More of facts became known: what is being read may not tell it yet.
+    pub(super) fn outdate(&mut self) {
+        self.is_stale = self.is_loading;
+    }
+
+    /// A read has ended; whether what it yields is as it is now.
+    fn has_read(&mut self) -> bool {
+        self.is_loading = false;
+        !std::mem::take(&mut self.is_stale)
     }
 
     pub(super) fn is_wanted(&self) -> bool {
@@ -244,6 +257,7 @@ impl Session {
                 number,
                 is_offered: outgoing.is_offered,
                 is_loading: outgoing.is_loading,
+                is_stale: outgoing.is_stale,
                 is_due: outgoing.is_due,
                 ..Outgoing::default()
             };
@@ -357,9 +371,9 @@ impl Session {
         let Some(outgoing) = self.sending.logs.get_mut(&log) else {
             return Ok(());
         };
-        outgoing.is_loading = false;
+        let is_fresh = outgoing.has_read();
         // Meanwhile the peer may have got it from elsewhere, or not want it any more.
-        let is_next = load.from == outgoing.sent && outgoing.is_wanted;
+        let is_next = is_fresh && load.from == outgoing.sent && outgoing.is_wanted;
         if may_go && has_credit && is_next && !outgoing.gaps.is_asking() {
             let shown = self.shown(engine, &log, entries)?;
             let chunk = chunk(&load, entries, &shown, behind)?;
@@ -430,8 +444,9 @@ impl Session {
         let Some(outgoing) = self.sending.logs.get_mut(&log) else {
             return Ok(());
         };
-        outgoing.is_loading = false;
-        let is_still = |number: &LogNumber| outgoing.is_wanted && Some(*number) == wanted;
+        let is_fresh = outgoing.has_read();
+        let is_still =
+            |number: &LogNumber| is_fresh && outgoing.is_wanted && Some(*number) == wanted;
         let number = outgoing.number.filter(is_still);
         if let Some(number) = number.filter(|_| may_go)
             && !self
