@@ -348,7 +348,7 @@ pub enum Completeness {
 pub struct Span(pub u64, pub u64);
 
 /// So much of a log, from its first position on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(
     clippy::exhaustive_structs,
@@ -359,6 +359,17 @@ pub struct Extent {
     pub log: LogId,
     /// How many positions.
     pub size: u64,
+    /// Of which of them there is only a hash, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holes: Vec<Span>,
+}
+
+impl Extent {
+    /// Whether a fact at a position is in it.
+    pub fn has(&self, position: u64) -> bool {
+        let is_hole = |hole: &Span| (hole.0..hole.1).contains(&position);
+        position < self.size && !self.holes.iter().any(is_hole)
+    }
 }
 
 /// A position of a log.

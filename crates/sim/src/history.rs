@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use causality_fact::{Decoder, KeyLog};
-use causality_judge::history::{Completeness, Entry, Event, Extent, Header, Place, VERSION};
+use causality_judge::history::{Completeness, Entry, Event, Extent, Header, Place, Span, VERSION};
 use causality_judge::{Bytes, CompartmentId, DomainId, FactId, LaneId, LogId, Stored, TreeHash};
 use causality_store::{FactReader, SideRange, StoredBody};
 use causality_sync::{KEY_RECORDS, LOG_HEADS};
@@ -172,6 +172,11 @@ pub(crate) async fn extents(store: &dyn FactReader) -> Result<Vec<Extent>> {
     let extent = |held: causality_store::HeldLog| Extent {
         log: log_id(&held.log),
         size: held.full.len() + held.partial.len() + held.withheld.len(),
+        holes: held
+            .withheld
+            .runs()
+            .map(|run| Span(run.start, run.end))
+            .collect(),
     };
     Ok(store.logs().await?.into_iter().map(extent).collect())
 }

@@ -82,11 +82,10 @@ impl Promises {
         let Some(made) = self.made.get_mut(&node) else {
             return;
         };
-        let size = |of: &Place| {
-            let extent = logs.iter().find(|extent| extent.log == of.log);
-            extent.map_or(0, |extent| extent.size)
+        let has = |place: &Place| {
+            let extent = logs.iter().find(|extent| extent.log == place.log);
+            extent.is_some_and(|extent| extent.has(place.position))
         };
-        let has = |place: &Place| place.position < size(place);
         let mut missing = Vec::new();
         made.retain(|(id, place), when| match place {
             Some(place) if has(place) => true,

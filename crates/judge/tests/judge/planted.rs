@@ -136,6 +136,30 @@ fn a_restore_withdraws_what_came_after_the_backup() {
 }
 
 #[test]
+fn a_restore_withdraws_what_was_a_hole_in_the_backup() {
+    for is_hole in [true, false] {
+        let mut world = settled(Mode::Safety);
+        let lane = world.lane("a");
+        let mut one = world.held("b", "a").clone();
+        one.rows.truncate(1);
+        let hash = one.root(&lane);
+        let (row, hidden) = (one.rows.remove(0), Stored::Withheld { level: 0, hash });
+        let hide = |world: &mut World| {
+            world.store("b").get_mut(&lane).unwrap().rows[0] = hidden.clone();
+        };
+        if is_hole {
+            hide(&mut world);
+        }
+        let backup = world.backup("b");
+        world.store("b").get_mut(&lane).unwrap().rows[0] = row;
+        world.read("b");
+        world.restore("b", &backup, true);
+        hide(&mut world);
+        assert_eq!(world.broken().contains(&"seen_is_held"), !is_hole);
+    }
+}
+
+#[test]
 fn a_backup_that_lacks_what_was_acknowledged_before_it_is_found() {
     let mut world = World::new(Mode::Safety, &["a"]);
     let backup = world.backup("a");

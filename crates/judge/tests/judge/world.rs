@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causality_judge::history::{
     Acknowledged, Completeness, Entry, Event, Extent, Header, Kept, Mode, Place, Rule, Scope, Seen,
+    Span,
 };
 use causality_judge::{
     Bytes, CompartmentId, DomainId, FactId, GrowingTree, LaneId, LogId, Stored, TreeHash, Verdict,
@@ -24,6 +25,23 @@ pub(crate) struct Held {
     pub(crate) rows: Vec<Stored>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) completeness: Completeness,
+}
+
+impl Held {
+    /// The positions of which there is only a hash.
+    fn holes(&self) -> Vec<Span> {
+        let (mut at, mut holes) = (0, Vec::new());
+        for row in &self.rows {
+            match row {
+                Stored::Withheld { level, .. } => {
+                    holes.push(Span(at, at + (1 << level)));
+                    at += 1 << level;
+                }
+                _ => at += 1,
+            }
+        }
+        holes
+    }
 }
 
 /// A checkpoint before it is signed.
@@ -352,6 +370,7 @@ impl World {
         let extents = backup.store.iter().map(|(log, held)| Extent {
             log: *log,
             size: held.checkpoint.size,
+            holes: held.holes(),
         });
         let restored = Event::Restored {
             taken_at: backup.taken_at,
