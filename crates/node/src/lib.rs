@@ -60,7 +60,7 @@ mod events;
 
 pub use causality_sync::{
     AppendError, AppendOutcome, Appended, Completeness, Direction, Draft, DraftError, LogError,
-    ReadContext, Reference, RoundReport, Side, Supersedes, SyncError, SyncStatus,
+    ReadContext, Reference, RoundReport, Side, Supersedes, SyncError, SyncMetrics, SyncStatus,
 };
 pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};

@@ -1,5 +1,6 @@
 //! Where a domain and its peers stand: what is held of each log, how far peers have it, and what is missing and why.
 
+use causality_fact::ConvergenceReceipt;
 use causality_fact::DomainId;
 use causality_fact::Entry;
 use causality_fact::FactId;
@@ -11,6 +12,7 @@ use causality_fact::leaf_hash;
 use causality_store::Place;
 use causality_sync::Completeness;
 use causality_sync::Engine;
+use causality_sync::SyncMetrics;
 use causality_sync::SyncStatus;
 
 use crate::error::NodeError;
@@ -108,6 +110,27 @@ impl Node {
             });
             logs.collect()
         };
+        self.registry().inspect(look).await
+    }
+
+    /// What the protocol has counted of its peers since the node started, or its store failed last.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn metrics(&self) -> Result<SyncMetrics, NodeError> {
+        self.registry()
+            .inspect(|engine| engine.metrics().clone())
+            .await
+    }
+
+    /// What this domain and a peer have signed about what their exchanges led to, as far as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn receipts(&self, peer: DomainId) -> Result<Vec<ConvergenceReceipt>, NodeError> {
+        let look = move |engine: &Engine| engine.receipts(peer).cloned().collect();
         self.registry().inspect(look).await
     }
 

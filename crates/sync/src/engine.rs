@@ -54,7 +54,6 @@ use crate::effect::Ticket;
 use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
-use crate::lag::Growth;
 use crate::logbook::Durable;
 use crate::logbook::LogState;
 use crate::metrics::SyncMetrics;
@@ -104,8 +103,6 @@ pub struct Engine {
     /// Rows on their way to positions that are known.
     pub(crate) upgrades: BTreeMap<LogId, Upgrades>,
     pub(crate) metrics: SyncMetrics,
-    /// When logs have grown.
-    pub(crate) growths: BTreeMap<LogId, Growth>,
     pub(crate) receipts: BTreeMap<DomainId, Receipts>,
     /// What has travelled for the sake of rules with a volume.
     pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
@@ -174,7 +171,6 @@ impl Engine {
             keys,
             key_logs,
             stored_keys,
-            growths: Growth::of(&restored.logs),
             logs: restored.logs,
             lanes: restored.lanes,
             compartments: restored.compartments,
@@ -544,7 +540,6 @@ impl Engine {
     /// A log has more durable facts: whoever may have them gets them.
     fn grown(&mut self, log: LogId, new: (u64, Option<SessionId>), from: Option<DomainId>) {
         let size = self.logs.get(&log).map_or(0, |s| s.durable.size());
-        self.growths.entry(log).or_default().note(size, self.now_ms);
         self.event(Event::Grown { log, size, from });
         self.next_upgrade(log);
         for id in self.session_ids() {

@@ -43,7 +43,6 @@ mod upgrade;
 
 mod compartment;
 mod completeness;
-mod lag;
 mod logbook;
 mod progress;
 mod restore;
@@ -59,7 +58,6 @@ pub use effect::{
     PeerPolicies, RequestId, RoundReport, SessionId, Side, StreamNumber, SyncError, Ticket,
 };
 pub use engine::{Engine, LogView};
-pub use lag::{GROWTH_MARKS_MAX, LogLag};
 pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
     LOGS_MAX, OPEN_ROOTS, PARTIALS, RECEIPTS, SETTLEMENTS, SOURCES,

@@ -186,3 +186,27 @@ async fn far_more_than_the_credit_arrives_over_several_logs_at_once() {
         assert_eq!(digest(&a, &amber).await, digest(&b, &amber).await);
     }
 }
+
+#[tokio::test]
+async fn both_sides_count_what_went_and_sign_what_it_led_to() {
+    for network in Network::all() {
+        let amber = network.domain("amber", 1).await;
+        let basil = network.domain("basil", 2).await;
+        let a = amber.start(vec![basil.peer(PUBLIC, &[])]).await;
+        let b = basil.start(vec![amber.peer(&[], PUBLIC)]).await;
+        serve(&b);
+        append(&a, "public", 3).await;
+        sync(&a, &basil, Direction::Push).await;
+        let counted = a.metrics().await.unwrap();
+        assert_eq!(counted.peer(b.domain()).unwrap().sent.facts, 3);
+        let receipts = a.receipts(b.domain()).await.unwrap();
+        let [mine, theirs] = &receipts[..] else {
+            panic!("{receipts:?}");
+        };
+        assert_eq!((mine.signer, theirs.signer), (a.domain(), b.domain()));
+        assert!(mine.agrees_with(theirs));
+        // Nothing new has nothing to sign.
+        sync(&a, &basil, Direction::Push).await;
+        assert_eq!(a.receipts(b.domain()).await.unwrap(), receipts);
+    }
+}

@@ -1,7 +1,7 @@
 //! What an engine counts, what it knows of how far peers are, and what the two sign about it at the end of a round.
 
 use causality_strategy::SyncPolicies;
-use causality_sync::{Completeness, SyncError};
+use causality_sync::SyncError;
 use causality_wire::SyncMessage;
 
 use crate::world::{World, draft};
@@ -132,34 +132,4 @@ fn what_rules_keep_back_and_refuse_and_reveal_later_is_counted() {
     assert_eq!(receiver.not_taken, 1);
     assert!(sender.sets_asked >= 1);
     assert_eq!(sender.sets_asked, receiver.sets_told);
-}
-
-#[test]
-fn a_peer_lags_from_when_it_lacks_a_fact_until_it_has_it() {
-    let mut world = World::new(2, 7);
-    world.append_many(0, 3);
-    let log = world.own_log(0);
-    assert!(
-        world.engine(0).lag(world.id(1)).is_empty(),
-        "it never asked"
-    );
-    world.sync(1, 0);
-    let lag = |world: &World| {
-        let lag = world.engine(0).lag(world.id(1))[&log];
-        (lag.facts, lag.age_ms)
-    };
-    assert_eq!(lag(&world), (0, None));
-    world.append(0, vec![draft(7)]);
-    world.now_ms += 500;
-    world.append(0, vec![draft(8)]);
-    assert_eq!(lag(&world), (2, Some(501)));
-    world.sync(1, 0);
-    assert_eq!(lag(&world), (0, None));
-    let completeness = world.engine(0).lag(world.id(1))[&log].completeness;
-    assert_eq!(completeness, Completeness::Proven);
-    world.grant(0, 1, &[], &["public"]);
-    assert!(
-        world.engine(0).lag(world.id(1)).is_empty(),
-        "it may not have it"
-    );
 }
