@@ -50,6 +50,15 @@ pub(crate) struct Announced {
     keys: Option<KeyLog>,
 }
 
+/// What an announcement comes to.
+#[derive(Debug)]
+pub(crate) enum Announcement {
+    /// There are facts to come under it.
+    New(Box<Announced>),
+    /// More than its size is held.
+    Held(u64),
+}
+
 /// A chunk on its way to the store.
 #[derive(Debug)]
 pub(crate) struct Ingested {
@@ -90,12 +99,12 @@ impl From<SyncError> for Fault {
 }
 
 impl Announced {
-    /// Verifies keys, checkpoint and roots. `None` when the checkpoint is older than what is held.
+    /// Verifies keys, checkpoint and roots.
     pub(crate) fn verify(
         engine: &Engine,
         log: LogId,
         announce: &Announce,
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Announcement, Fault> {
         let keys = learned(engine, &log, announce).map_err(|error| key_fault(log, error))?;
         let key_log = keys.as_ref().or_else(|| engine.key_logs.get(&log.origin));
         let key_log = key_log.ok_or_else(|| key_fault(log, KeyError::NotGenesis))?;
@@ -127,12 +136,12 @@ impl Announced {
             return Err(Fault::Log(LogError::Limit));
         }
         match SignedBlocks::verify(checkpoint, tree, roots) {
-            Ok(blocks) => Ok(Some(Self {
+            Ok(blocks) => Ok(Announcement::New(Box::new(Self {
                 signed: Arc::new(signed(&blocks, held)),
                 blocks,
                 keys,
-            })),
-            Err(ChunkError::Behind { .. }) => Ok(None),
+            }))),
+            Err(ChunkError::Behind { size, .. }) => Ok(Announcement::Held(size)),
             Err(error) => Err(chunk_fault(log, error)),
         }
     }

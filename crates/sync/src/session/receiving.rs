@@ -38,6 +38,7 @@ use crate::engine::Engine;
 use crate::holes::Extent;
 use crate::holes::insert;
 use crate::ingest::Announced;
+use crate::ingest::Announcement;
 use crate::ingest::Bringer;
 use crate::ingest::Fault;
 use crate::ingest::Ingested;
@@ -258,15 +259,20 @@ impl Session {
             return Ok(());
         }
         match Announced::verify(engine, log, announce) {
-            Ok(Some(announced)) => self.keep_announced(engine, log, announced),
-            Ok(None) => self.receiving.move_to(&log, Stage::Complete),
+            Ok(Announcement::New(announced)) => self.keep_announced(engine, log, announced),
+            Ok(Announcement::Held(size)) => {
+                if let Some(incoming) = self.receiving.logs.get_mut(&log) {
+                    incoming.reach = incoming.reach.max(size);
+                }
+                self.receiving.move_to(&log, Stage::Complete);
+            }
             Err(Fault::Log(error)) => self.refuse(engine, log, error),
             Err(Fault::Peer(error)) => return Err(error),
         }
         Ok(())
     }
 
-    fn keep_announced(&mut self, engine: &mut Engine, log: LogId, announced: Announced) {
+    fn keep_announced(&mut self, engine: &mut Engine, log: LogId, announced: Box<Announced>) {
         let size = announced.size();
         let held = engine.logs.get(&log);
         if engine.writes(&log) && held.is_none_or(|held| size > held.durable.size()) {
@@ -276,7 +282,7 @@ impl Session {
         if let Some(incoming) = self.receiving.logs.get_mut(&log) {
             incoming.reach = incoming.reach.max(size);
         }
-        let announced = Stage::Announced(Box::new(announced));
+        let announced = Stage::Announced(announced);
         self.receiving.move_to(&log, announced);
         if self.receiving.announced_bytes > SESSION_ANNOUNCED_BYTES_MAX {
             self.refuse(engine, log, LogError::Limit);

@@ -2,5 +2,14 @@
 //! reveals and relays.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod agree;
 mod dice;
 mod model;
+mod overheard;
+
+#[expect(dead_code, reason = "the stories next door need the rest of it")]
+#[path = "../scenarios/domain.rs"]
+mod domain;
+#[expect(dead_code, reason = "the stories next door need the rest of it")]
+#[path = "../scenarios/world.rs"]
+mod world;
