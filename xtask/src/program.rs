@@ -238,6 +238,16 @@ impl Home {
         Synced::read(&self.json(&["sync", &peer.name, direction])?)
     }
 
+    /// Writes the rules of the home.
+    pub(crate) fn write_policy(&self, text: &str) -> Result<()> {
+        std::fs::write(self.dir.join("policy.toml"), text).context("cannot write a policy")
+    }
+
+    /// How many facts are held, whole or in part.
+    pub(crate) fn facts(&self) -> Result<u64> {
+        number(&self.json(&["status"])?, "facts")
+    }
+
     /// The rows of `digest`, in order of (origin, compartment, lane).
     pub(crate) fn logs(&self) -> Result<Vec<Log>> {
         let digest = self.json(&["digest"])?;
@@ -368,6 +378,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
+    /// Which tree it is, whatever of its facts is held.
+    pub(crate) fn tree(&self) -> (String, u64, String) {
+        (self.lane.clone(), self.size, self.root.clone())
+    }
+
     fn read(row: &Value) -> Result<Self> {
         Ok(Self {
             origin: text(row, "origin")?,

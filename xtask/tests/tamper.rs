@@ -20,5 +20,5 @@ fn the_demo_notices_one_flipped_byte() {
     );
     assert_eq!(output.status.code(), Some(1), "{said}{wrong}");
     assert!(said.contains("flipped a bit"), "{said}{wrong}");
-    assert!(wrong.contains("WRONG press.herald: "), "{said}{wrong}");
+    assert!(wrong.contains("WRONG us.anss: "), "{said}{wrong}");
 }

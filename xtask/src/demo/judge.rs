@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::rows::{self, Report, Week};
-use super::{Cast, NEWSPAPER};
+use super::{CATALOGUE, Cast, NEWSPAPER};
 use crate::program::{Home, Log};
 
 /// What is wrong; nothing if every home is as it must be.
@@ -33,9 +33,71 @@ pub(super) fn judge(cast: &Cast, week: &Week) -> Result<Vec<String>> {
             strange.map(|log| format!("{}: holds a log of {}", network.name(), log.origin)),
         );
     }
-    match cast.newspaper.json_lines(&["fact", "export"]) {
+    match cast.catalogue.json_lines(&["fact", "export"]) {
         Ok(exported) => findings.extend(contents(week.reports(), &exported)),
         Err(error) => findings.push(format!("{error:#}")),
+    }
+    match newspaper(cast, week) {
+        Ok(found) => findings.extend(found),
+        Err(error) => findings.push(format!("{error:#}")),
+    }
+    Ok(findings)
+}
+
+/// Of the reports that the newspaper may have each so many is looked at with its content.
+const LOOKED_AT: usize = 10;
+
+/// The newspaper has what its rules permit and no more, does not see what is withheld, and knows what it can know of that.
+fn newspaper(cast: &Cast, week: &Week) -> Result<Vec<String>> {
+    let mut findings = Vec::new();
+    let due: BTreeMap<&str, &Report> = week
+        .reports()
+        .iter()
+        .filter(|report| rows::is_for_the_newspaper(report))
+        .map(|report| (report.resource.as_str(), report))
+        .collect();
+    let listed = cast.newspaper.json(&["fact", "list"])?;
+    let listed = listed.as_array().map(Vec::as_slice).unwrap_or_default();
+    for (kind, is_kind) in [
+        ("reports", rows::is_report as fn(&Value) -> bool),
+        ("validations", rows::is_validation),
+    ] {
+        let held = listed.iter().filter(|line| is_kind(line));
+        let held: BTreeSet<_> = held.filter_map(|line| line["resource"].as_str()).collect();
+        if !held.iter().eq(due.keys()) {
+            let (held, due) = (held.len(), due.len());
+            findings.push(format!(
+                "{NEWSPAPER}: {held} {kind}, not the {due} that it may have"
+            ));
+        }
+    }
+    for line in listed
+        .iter()
+        .filter(|line| rows::is_report(line))
+        .step_by(LOOKED_AT)
+    {
+        let id = line["id"].as_str().unwrap_or_default();
+        let shown = cast.newspaper.json(&["fact", "show", id])?;
+        let resource = line["resource"].as_str().unwrap_or_default();
+        let expected = due
+            .get(resource)
+            .map(|report| rows::shown_to_the_newspaper(report));
+        if !expected.is_some_and(|expected| same(&shown["content"], &expected)) {
+            findings.push(format!(
+                "{NEWSPAPER}: {resource} shows something else than it should"
+            ));
+        }
+    }
+    // The catalogue signs what it withholds of its own log. Of those of the networks it is not the origin.
+    for log in cast.newspaper.json(&["status"])?["logs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let (of_catalogue, said) = (log["origin"] == cast.catalogue.id(), &log["completeness"]);
+        if of_catalogue && said != "attested" || !of_catalogue && said == "attested" {
+            findings.push(format!("{NEWSPAPER}: the log {} is {said}", log["lane"]));
+        }
     }
     Ok(findings)
 }
@@ -46,7 +108,8 @@ fn view(home: &Home) -> Result<Vec<Log>> {
     home.logs()
 }
 
-/// The logs of one origin are the same at the origin, the catalogue and the newspaper, and as long as they must be.
+/// The logs of one origin are the same at the origin and the catalogue, have the same tree at the newspaper, and are as long as
+/// they must be.
 fn same_everywhere(
     cast: &Cast,
     week: &Week,
@@ -72,8 +135,14 @@ fn same_everywhere(
             origin.name()
         ));
     }
-    for home in [&cast.catalogue, &cast.newspaper] {
-        if of_origin(home) != own {
+    let trees = |logs: Vec<Log>| logs.iter().map(Log::tree).collect::<Vec<_>>();
+    let at_catalogue = of_origin(&cast.catalogue) == own;
+    let at_newspaper = trees(of_origin(&cast.newspaper)) == trees(own);
+    for (home, is_same) in [
+        (&cast.catalogue, at_catalogue),
+        (&cast.newspaper, at_newspaper),
+    ] {
+        if !is_same {
             findings.push(format!(
                 "{}: the logs of {} are not those of their origin",
                 home.name(),
@@ -95,7 +164,7 @@ fn expected(cast: &Cast, week: &Week, origin: &Home) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// What the newspaper reads is what the networks measured, and each validation stands on its report.
+/// What the catalogue reads is what the networks measured, and each validation stands on its report.
 fn contents(reports: &[Report], exported: &[Value]) -> Vec<String> {
     let mut findings = Vec::new();
     let read: BTreeMap<&str, &Value> = exported
@@ -105,10 +174,10 @@ fn contents(reports: &[Report], exported: &[Value]) -> Vec<String> {
         .collect();
     for report in reports {
         match read.get(report.resource.as_str()) {
-            None => findings.push(format!("{NEWSPAPER}: {} is missing", report.resource)),
+            None => findings.push(format!("{CATALOGUE}: {} is missing", report.resource)),
             Some(line) if !same(&line["content"], &report.content) => {
                 findings.push(format!(
-                    "{NEWSPAPER}: {} is not what {} measured",
+                    "{CATALOGUE}: {} is not what {} measured",
                     report.resource, report.domain
                 ));
             }
@@ -130,7 +199,7 @@ fn contents(reports: &[Report], exported: &[Value]) -> Vec<String> {
         .collect();
     if causes != ids || validations.len() != ids.len() {
         findings.push(format!(
-            "{NEWSPAPER}: {} validations of {} reviewed reports",
+            "{CATALOGUE}: {} validations of {} reviewed reports",
             validations.len(),
             ids.len()
         ));
@@ -163,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    /// What a newspaper would export that received everything.
+    /// What a catalogue would export that received everything.
     fn complete(reports: &[Report]) -> Vec<Value> {
         let mut lines: Vec<Value> = reports
             .iter()

@@ -151,6 +151,23 @@ pub(super) fn is_reviewed(line: &Value) -> bool {
     line["content"]["status"] == "reviewed"
 }
 
+/// Fields that the newspaper is not shown.
+pub(super) const WITHHELD: [&str; 2] = ["sig", "felt"];
+
+/// Whether the newspaper may have a report, and its validation.
+pub(super) fn is_for_the_newspaper(report: &Report) -> bool {
+    report.reviewed && report.content["mag"].as_f64().is_some_and(|mag| mag >= 2.5)
+}
+
+/// What the newspaper may see of a report.
+pub(super) fn shown_to_the_newspaper(report: &Report) -> Value {
+    let mut content = report.content.clone();
+    if let Some(fields) = content.as_object_mut() {
+        fields.retain(|name, _| !WITHHELD.contains(&name.as_str()));
+    }
+    content
+}
+
 /// The id of the exported fact.
 pub(super) fn id(line: &Value) -> &str {
     line["ref"].as_str().unwrap_or_default()
