@@ -24,6 +24,7 @@ use crate::engine::Engine;
 use crate::holes::Decided;
 use crate::holes::Extent;
 use crate::peers::Declined;
+use crate::peers::Rules;
 
 /// The length of a row, and how far its position is from the one before it.
 const LENGTH_BYTES_MAX: usize = 3 + 7;
@@ -160,12 +161,22 @@ impl Engine {
         hold.then_some(declined)
     }
 
+    /// By which rules all that is not taken of a log from a peer was decided.
+    pub(crate) fn rules_of_declined(&self, peer: DomainId, log: &LogId) -> Option<Rules> {
+        let rules = Rules::of(&self.policies.get(&peer)?.inward, self.now_ms);
+        let declined = self.not_taken(peer, log);
+        Some(declined.map_or(rules, |declined| rules.and(declined.rules)))
+    }
+
     /// What of a log is durable, as it is told to a peer.
     pub(crate) fn says_held(&self, peer: DomainId, log: &LogId) -> Held {
         let state = self.logs.get(log);
         state.map_or(Held::Complete, |state| {
-            let declined = self.declined(peer, log);
-            state.holes.held(state.durable.size(), declined)
+            // Also what is undetermined, or nobody would learn that other rules may take it.
+            let not_taken = self
+                .not_taken(peer, log)
+                .map(|declined| declined.positions.union(&declined.undetermined));
+            state.holes.held(state.durable.size(), not_taken.as_ref())
         })
     }
 

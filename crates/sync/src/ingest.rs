@@ -69,8 +69,7 @@ pub(crate) struct Ingested {
     is_whole: bool,
     /// The positions of which less than all is held.
     extents: Vec<(u64, Extent)>,
-    /// The positions that were not taken.
-    pub(crate) not_taken: Vec<u64>,
+    pub(crate) taken: Taken,
     /// The log once it is durable.
     durable: Durable,
 }
@@ -192,8 +191,8 @@ impl Announced {
         }
         side.extend(unstored_keys(engine, log.origin));
         let first = extension.from();
-        let taken = engine.take(bringer, &log, (first..).zip(extension.entries()))?;
-        side.extend(taken.write);
+        let mut taken = engine.take(bringer, &log, (first..).zip(extension.entries()))?;
+        side.extend(taken.write.take());
         side.extend(name_compartment(engine, log, bringer.told));
         let state = engine.logs.entry(log).or_default();
         let closed = state.tree.closed().len();
@@ -233,7 +232,7 @@ impl Announced {
             facts,
             is_whole,
             extents,
-            not_taken: taken.not_taken,
+            taken,
             durable,
         };
         Ok(Some((batch, ingested)))
@@ -266,7 +265,9 @@ impl Ingested {
 pub(crate) struct Taken {
     /// The positions of the rows that are not taken, in ascending order.
     pub(crate) not_taken: Vec<u64>,
-    /// The write that keeps which of them are declined whatever more is shown of them.
+    /// By which rules, if there are any.
+    pub(crate) rules: Option<Rules>,
+    /// The write that keeps it.
     pub(crate) write: Option<SideWrite>,
 }
 
@@ -288,49 +289,51 @@ impl Engine {
         if policy.shares_whole(&name, self.now_ms) {
             return Ok(Taken::default());
         }
-        let (mut not_taken, mut declined, mut until_ms) = (Vec::new(), Vec::new(), u64::MAX);
+        let (mut not_taken, mut until_ms) = (Vec::new(), u64::MAX);
+        let (mut declined, mut undetermined) = (PositionSet::new(), PositionSet::new());
         for (position, entry) in entries {
             if let Entry::Row(row) = entry
                 && let Err(until) = self.takes_row((peer, policy), (log, &name), row)
             {
                 not_taken.push(position);
-                if let Some(until) = until {
-                    declined.push(position);
-                    until_ms = until_ms.min(until);
-                }
+                let set = match until {
+                    Some(_) => &mut declined,
+                    None => &mut undetermined,
+                };
+                insert(set, position..position + 1);
+                until_ms = until_ms.min(until.unwrap_or(u64::MAX));
             }
         }
         self.wake_at(until_ms);
-        let write = self.decline(peer, log, &declined, until_ms);
-        Ok(Taken { not_taken, write })
+        if not_taken.is_empty() {
+            return Ok(Taken::default());
+        }
+        let rules = Rules::of(policy, self.now_ms).until(until_ms);
+        let declined = Declined {
+            rules,
+            positions: declined,
+            undetermined,
+        };
+        Ok(Taken {
+            not_taken,
+            rules: Some(rules),
+            write: self.decline(peer, log, declined),
+        })
     }
 
-    fn decline(
-        &mut self,
-        peer: DomainId,
-        log: &LogId,
-        positions: &[u64],
-        until_ms: u64,
-    ) -> Option<SideWrite> {
-        if positions.is_empty() {
-            return None;
-        }
-        let policies = self.policies(peer)?;
-        let rules = Rules::of(&policies.inward, self.now_ms).until(until_ms);
-        let before = self.declined(peer, log).cloned().unwrap_or_default();
-        let declined = self.declined.entry((peer, *log)).or_insert(Declined {
-            rules,
-            positions: PositionSet::new(),
-        });
-        declined.rules = match before.is_empty() {
-            true => rules,
-            false => declined.rules.until(until_ms),
+    /// Adds to what was not taken from a peer by the rules of now.
+    fn decline(&mut self, peer: DomainId, log: &LogId, more: Declined) -> Option<SideWrite> {
+        let all = match self.not_taken(peer, log) {
+            Some(before) => Declined {
+                rules: before.rules.and(more.rules),
+                positions: before.positions.union(&more.positions),
+                undetermined: before.undetermined.union(&more.undetermined),
+            },
+            None => more,
         };
-        declined.positions = before;
-        for position in positions {
-            insert(&mut declined.positions, *position..*position + 1);
-        }
-        declined.write(peer, log)
+        let write = all.write(peer, log);
+        self.declined.insert((peer, *log), all);
+        write
     }
 }
 

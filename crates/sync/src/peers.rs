@@ -67,6 +67,11 @@ impl Rules {
         self.until(other.until_ms)
     }
 
+    /// Whether these are the same rules, whatever their time.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+
     fn encode(&self, to: &mut Encoder) {
         to.raw(&self.digest).fixed_u64(self.until_ms);
     }
@@ -84,6 +89,8 @@ impl Rules {
 pub(crate) struct Declined {
     pub(crate) rules: Rules,
     pub(crate) positions: PositionSet,
+    /// Of these the peer did not show enough to tell: they are welcome with more.
+    pub(crate) undetermined: PositionSet,
 }
 
 impl Declined {
@@ -92,16 +99,22 @@ impl Declined {
         let mut to = Encoder::new();
         to.u8(VERSION);
         self.rules.encode(&mut to);
-        to.bytes(&self.positions.encode());
-        let is_small = self.positions.run_count() <= RUNS_MAX;
+        let sets = [&self.positions, &self.undetermined];
+        for set in sets {
+            to.bytes(&set.encode());
+        }
+        let is_small = sets.into_iter().all(|set| set.run_count() <= RUNS_MAX);
         fitting(write(DECLINED, peer, log, to)).filter(|_| is_small)
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         version(from)?;
+        let rules = Rules::decode(from)?;
+        let mut set = || decode_set(from.bytes("length of a set", SET_BYTES_MAX)?);
         Ok(Self {
-            rules: Rules::decode(from)?,
-            positions: decode_set(from.bytes("length of a set", SET_BYTES_MAX)?)?,
+            rules,
+            positions: set()?,
+            undetermined: set()?,
         })
     }
 }

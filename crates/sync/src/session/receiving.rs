@@ -42,7 +42,9 @@ use crate::ingest::Announcement;
 use crate::ingest::Bringer;
 use crate::ingest::Fault;
 use crate::ingest::Ingested;
+use crate::ingest::Taken;
 use crate::logbook::LogState;
+use crate::peers::Rules;
 use crate::upgrade::Brought;
 use crate::upgrade::Upgrade;
 
@@ -66,6 +68,10 @@ struct Incoming {
     told: u64,
     /// Up to where the peer has sent, or announced, what it holds.
     reach: u64,
+    /// Up to where it has sent it, or was told in a state that it is held.
+    brought: u64,
+    /// The rules by which was decided what the peer heard in a state, and brought since.
+    rules: Option<Rules>,
     /// The cost of announcements, which is paid back with their first facts.
     unpaid: u64,
     /// Whether the peer offers it, and how many positions it said that it holds.
@@ -105,6 +111,20 @@ impl Stage {
             Self::Refused => Some(None),
             Self::Unwanted | Self::Wanted | Self::Announced(_) | Self::Complete => None,
         }
+    }
+}
+
+impl Incoming {
+    /// How much of a log the peer may count as done. What came from elsewhere may show less than the peer is about to send.
+    fn confirms(&self, state: &LogState) -> u64 {
+        let came = if state.holes.is_empty() {
+            self.reach
+        } else {
+            self.reach.min(self.brought)
+        };
+        let overlap = self.overlaps.iter().min().copied();
+        let durable = state.durable.size();
+        durable.min(came).min(overlap.unwrap_or(u64::MAX))
     }
 }
 
@@ -180,6 +200,8 @@ impl Session {
         let takes = self.takes(engine, &log);
         let incoming = self.receiving.logs.entry(log).or_default();
         incoming.told = incoming.told.max(durable);
+        incoming.brought = incoming.brought.max(durable);
+        incoming.rules = engine.rules_of_declined(self.peer, &log);
         match incoming.stage {
             Stage::Closed(_) => return Ok(None),
             _ if !takes => return Ok(None),
@@ -336,6 +358,7 @@ impl Session {
                 let size = ingested.size();
                 if let Some(incoming) = self.receiving.logs.get_mut(&log) {
                     incoming.reach = incoming.reach.max(size);
+                    incoming.brought = incoming.brought.max(size);
                 }
                 self.peer_sent(engine, &log, size, ingested.is_whole());
                 engine.commit_ingested(self.id, (batch, ingested), cost);
@@ -363,11 +386,17 @@ impl Session {
     ) -> Result<bool, SyncError> {
         let is_held =
             |state: &LogState| state.holes.is_empty() && state.durable.size() == state.tree.size();
+        let Some(incoming) = self.receiving.logs.get_mut(&log) else {
+            return Ok(false);
+        };
         if engine.logs.get(&log).is_some_and(is_held) {
+            incoming.brought = incoming.brought.max(known);
             return Ok(false);
         }
         let entries =
             decode_entries(&chunk.entries, log.origin).map_err(|error| wrong(log, error))?;
+        let end = chunk.from + entries.len() as u64;
+        incoming.brought = incoming.brought.max(end.min(known));
         let known = (chunk.from..known).zip(entries);
         let rows = known.filter_map(|(position, entry)| match entry {
             Entry::Row(row) => Some((position, row)),
@@ -377,9 +406,7 @@ impl Session {
         if rows.is_empty() {
             return Ok(false);
         }
-        if let Some(incoming) = self.receiving.logs.get_mut(&log) {
-            incoming.overlaps.push(chunk.from);
-        }
+        incoming.overlaps.push(chunk.from);
         self.take_known(engine, log, rows, cost, Brought::Overlap(chunk.from))?;
         Ok(true)
     }
@@ -437,7 +464,7 @@ impl Session {
                 return Ok(());
             }
         };
-        self.note_not_taken(engine, log, &taken.not_taken);
+        self.note_not_taken(engine, log, &taken);
         if let Some(outgoing) = self.sending.logs.get_mut(&log) {
             for (position, row) in &rows {
                 let extent = row.mask().map_or(Extent::Full, Extent::Partial);
@@ -522,20 +549,19 @@ impl Session {
         self.pay_back(engine, log, upgrade.cost, None);
     }
 
-    fn note_not_taken(&mut self, engine: &mut Engine, log: LogId, positions: &[u64]) {
-        let Some(incoming) = self.receiving.logs.get_mut(&log) else {
+    fn note_not_taken(&mut self, engine: &mut Engine, log: LogId, taken: &Taken) {
+        let Some((incoming, rules)) = self.receiving.logs.get_mut(&log).zip(taken.rules) else {
             return;
         };
-        if positions.is_empty() {
-            return;
-        }
-        for position in positions {
+        let told = incoming.rules.filter(|told| told.is_same(&rules));
+        incoming.rules = told.map(|told| told.and(rules));
+        for position in &taken.not_taken {
             insert(&mut incoming.not_taken, *position..*position + 1);
         }
         engine.event(Event::NotTaken {
             log,
             peer: self.peer,
-            facts: positions.len() as u64,
+            facts: taken.not_taken.len() as u64,
         });
     }
 
@@ -554,7 +580,7 @@ impl Session {
     pub(crate) fn ingested(&mut self, engine: &mut Engine, ingested: &Ingested, cost: u64) {
         self.receiving.facts += ingested.facts;
         engine.metrics.of(self.peer).received.batch(ingested.facts);
-        self.note_not_taken(engine, ingested.log, &ingested.not_taken);
+        self.note_not_taken(engine, ingested.log, &ingested.taken);
         self.pay_back(engine, ingested.log, cost, None);
     }
 
@@ -564,8 +590,8 @@ impl Session {
         let Some(incoming) = self.receiving.logs.get(&log) else {
             return;
         };
-        let durable = engine.logs.get(&log).map_or(0, |s| s.durable.size());
-        if durable.min(incoming.reach) > incoming.told {
+        let state = engine.logs.get(&log);
+        if state.is_some_and(|state| incoming.confirms(state) > incoming.told) {
             self.pay_back(engine, log, 0, None);
         }
     }
@@ -599,10 +625,8 @@ impl Session {
             return;
         };
         let state = engine.logs.get(&log);
-        let durable = state.map_or(0, |state| state.durable.size());
-        let overlap = incoming.overlaps.iter().min().copied();
-        let durable = durable.min(incoming.reach).min(overlap.unwrap_or(u64::MAX));
-        incoming.told = incoming.told.max(durable);
+        let confirmed = state.map_or(0, |state| incoming.confirms(state));
+        incoming.told = incoming.told.max(confirmed);
         let (from, to) = (incoming.told, LOG_SIZE_MAX);
         let refused = refused.map(|reason| Refusal { from, to, reason });
         let not_taken = incoming.not_taken.runs().take(REFUSALS_MAX - 1);
@@ -616,7 +640,11 @@ impl Session {
             reason: RefusalReason::Policy,
         });
         let refused = not_taken.chain(refused).collect();
-        let is_quiet = self.rounds.is_open()
+        // What was not taken may be, once the peer has heard in a state that the rules are others.
+        let policies = engine.policies(self.peer);
+        let rules = policies.zip(incoming.rules);
+        let is_quiet = rules.is_some_and(|(now, rules)| rules.hold(&now.inward, engine.now_ms))
+            && self.rounds.is_open()
             && incoming.overlaps.is_empty()
             && !matches!(incoming.stage, Stage::Announced(_))
             && !engine.is_upgrading(&log)
