@@ -19,7 +19,8 @@ fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
     world.set_policies(domain, peer, &policies);
 }
 
-fn numbers(world: &World, domain: usize, of: usize) -> Vec<Option<Vec<String>>> {
+/// Of each fact of a domain the fields that another one holds, if it holds any of it.
+pub(crate) fn fields_held(world: &World, domain: usize, of: usize) -> Vec<Option<Vec<String>>> {
     let log = world.own_log(of);
     let store = &world.domains[domain].store;
     let entries = now(store.scan(&log, 0..1 << 40, 1 << 24)).unwrap();
@@ -46,7 +47,7 @@ fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {
     rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "15"));
     world.append_many(0, 20);
     world.sync(1, 0);
-    let held = numbers(&world, 1, 0);
+    let held = fields_held(&world, 1, 0);
     assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 5);
     assert_eq!(held.len(), 20);
     let log = world.own_log(0);
@@ -57,11 +58,11 @@ fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {
     rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "12"));
     world.run();
     world.sync(1, 0);
-    let held = numbers(&world, 1, 0);
+    let held = fields_held(&world, 1, 0);
     assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 8);
     world.append(0, vec![draft(3), draft(30)]);
     world.sync(1, 0);
-    let held = numbers(&world, 1, 0);
+    let held = fields_held(&world, 1, 0);
     assert_eq!(held.iter().filter(|fields| fields.is_some()).count(), 9);
     rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "0"));
     world.run();
@@ -77,9 +78,9 @@ fn more_is_revealed_than_waits_for_the_network_at_once() {
     world.append(0, (0..120).map(|n| large_draft(n, 50_000)).collect());
     world.append(0, (120..240).map(|n| large_draft(n, 50_000)).collect());
     world.sync(1, 0);
-    assert!(numbers(&world, 1, 0).iter().all(Option::is_none));
+    assert!(fields_held(&world, 1, 0).iter().all(Option::is_none));
     rules(&mut world, 0, 1, &ABOVE.replace("LIMIT", "0"));
     world.run();
     world.sync(1, 0);
-    assert!(numbers(&world, 1, 0).iter().all(Option::is_some));
+    assert!(fields_held(&world, 1, 0).iter().all(Option::is_some));
 }

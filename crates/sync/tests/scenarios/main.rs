@@ -13,6 +13,7 @@ mod limits;
 mod live;
 mod lost;
 mod metrics;
+mod not_taken;
 mod policy_schedules;
 mod progress;
 mod receipts;

@@ -407,6 +407,19 @@ impl World {
         }
     }
 
+    /// Goes on without any feed message of these sessions to a domain.
+    pub(crate) fn run_without_feeds(&mut self, sessions: &[SessionId], domain: usize) {
+        let is_feed = |step: &Step| match step {
+            Step::Deliver(session, to, stream) => {
+                sessions.contains(session) && *to == domain && *stream != StreamNumber::CONTROL
+            }
+            _ => false,
+        };
+        while let Some(step) = self.steps().into_iter().find(|step| !is_feed(step)) {
+            self.perform(step);
+        }
+    }
+
     /// Goes on without letting any commit of a domain happen.
     pub(crate) fn run_without_commits(&mut self, domain: usize) {
         while let Some(step) = self

@@ -1,0 +1,101 @@
+//! Facts that a domain's rules do not let in, and what becomes of them when these rules change.
+
+use causality_strategy::SyncPolicies;
+use causality_wire::SyncMessage;
+
+use crate::holes::fields_held;
+use crate::world::{PUBLIC, World, draft};
+
+const WITHOUT_NUMBER: &str = "
+[[security]]
+name = \"number\"
+peers = [\"*\"]
+withhold = [\"number\"]
+";
+
+/// What a domain gives to a peer, but for what is added, and takes from it.
+fn rules(world: &mut World, (domain, peer): (usize, usize), more: &str, takes: &str) {
+    let id = world.id(peer);
+    let text = format!(
+        "[[out]]\nname = \"out\"\npeers = [\"{id}\"]\ncompartments = [\"public\"]\n
+         [[in]]\nname = \"in\"\npeers = [\"{id}\"]\ncompartments = [\"public\"]\n{takes}\n{more}"
+    );
+    let policies = SyncPolicies::parse(&text).unwrap();
+    world.set_policies(domain, peer, &policies);
+}
+
+fn count_held(world: &World, domain: usize, of: usize) -> usize {
+    let held = fields_held(world, domain, of);
+    held.iter().filter(|fields| fields.is_some()).count()
+}
+
+#[test]
+fn what_was_not_shown_enough_of_is_offered_again_when_the_rules_change() {
+    let mut world = World::new(2, 1);
+    rules(&mut world, (0, 1), WITHOUT_NUMBER, "");
+    rules(&mut world, (1, 0), "", "where = 'number >= 5'");
+    world.append_many(0, 10);
+    world.sync(1, 0);
+    assert_eq!(count_held(&world, 1, 0), 0);
+    // It is settled: what the rules cannot tell of is not offered each time.
+    let before = world.rows[&(0, 1)];
+    world.sync(1, 0);
+    assert_eq!(world.rows[&(0, 1)], before);
+    world.restart(1);
+    world.sync(1, 0);
+    assert_eq!(world.rows[&(0, 1)], before);
+    rules(&mut world, (1, 0), "", "");
+    world.sync(1, 0);
+    assert_eq!(count_held(&world, 1, 0), 10);
+}
+
+#[test]
+fn a_receipt_under_new_rules_settles_nothing_that_the_old_ones_declined() {
+    for seed in 0..400 {
+        let mut world = World::new(2, seed);
+        rules(&mut world, (1, 0), "", "where = 'number >= 5'");
+        world.append_many(0, 10);
+        let session = world.connect(0, 1);
+        world.start_round(0, session);
+        world.run();
+        assert_eq!(count_held(&world, 1, 0), 5);
+        // A state under the old rules, facts, and receipts under the new ones are on their way at once.
+        let _ = world.begin_append(0, PUBLIC, vec![draft(10)]);
+        world.start_round(1, session);
+        world.take_steps(seed as usize % 20);
+        rules(&mut world, (1, 0), "", "");
+        world.run();
+        world.sync(1, 0);
+        assert_eq!(count_held(&world, 1, 0), 11, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_part_from_elsewhere_does_not_confirm_what_is_on_its_way() {
+    let mut world = World::new(3, 1);
+    rules(&mut world, (2, 1), WITHOUT_NUMBER, "");
+    let direct = world.connect(0, 1);
+    let relayed = world.connect(2, 1);
+    let between = world.connect(0, 2);
+    world.append_many(0, 3);
+    for (dialer, session) in [(0, direct), (0, between), (2, relayed)] {
+        world.round(dialer, session);
+    }
+    let _ = world.begin_append(0, PUBLIC, vec![draft(3)]);
+    world.run_without_feeds(&[direct, relayed], 1);
+    let feed = world.feed_under_way(direct, 1);
+    world.deliver(direct, 1, feed);
+    assert!(matches!(
+        world.under_way(direct, 1)[..],
+        [SyncMessage::FactSync(_)]
+    ));
+    // It is announced. Before it comes whole, the relay brings it in part; then the session is gone.
+    world.start_round(1, direct);
+    world.run_without_feeds(&[direct], 1);
+    assert_eq!(fields_held(&world, 1, 0).last(), Some(&Some(vec![])));
+    world.hang_up(direct);
+    world.run();
+    world.sync(0, 1);
+    let number = vec!["number".to_owned()];
+    assert_eq!(fields_held(&world, 1, 0), vec![Some(number); 4]);
+}
