@@ -32,7 +32,7 @@ enum FoundBy {
     Scenario(&'static str),
 }
 
-const BUGS: [Bug; 6] = [
+const BUGS: [Bug; 8] = [
     Bug {
         name: "acknowledged-before-fsync",
         about: "the store answers before what it has written is synced",
@@ -52,6 +52,16 @@ const BUGS: [Bug; 6] = [
             "        Some(nonce)",
         )],
         found_by: FoundBy::Scenario("frames-repeated"),
+    },
+    Bug {
+        name: "hole-for-all-sources",
+        about: "a hole that one source has left is taken for an answer, so no other source is told of it",
+        edits: &[(
+            "crates/sync/src/holes.rs",
+            "if self.is_empty() && declined.is_none() {",
+            "if self.partial.0.is_empty() && declined.is_none() {",
+        )],
+        found_by: FoundBy::Seeds,
     },
     Bug {
         name: "lane-reused-after-restore",
@@ -90,6 +100,16 @@ const BUGS: [Bug; 6] = [
             "crates/fact/src/chunk.rs",
             "if signed.roots.get(held.closed().len()) != Some(&root) {",
             "if signed.roots.get(held.closed().len()).is_none() && root == TreeHash::empty() {",
+        )],
+        found_by: FoundBy::Seeds,
+    },
+    Bug {
+        name: "settled-by-any-rules",
+        about: "a settlement stands whatever the rules are by now",
+        edits: &[(
+            "crates/sync/src/session/gaps.rs",
+            "            settlement.rules.hold(policy, now_ms)\n                && settlement.changes",
+            "            now_ms < settlement.rules.until_ms()\n                && settlement.changes",
         )],
         found_by: FoundBy::Seeds,
     },

@@ -232,11 +232,13 @@ impl Gaps {
         }
     }
 
-    /// The peer holds everything below a size.
-    fn peer_has_all(&mut self, size: u64, rules: Rules) {
+    /// The peer holds everything below a size. Whether that is the last that it was sent says whether it has to be asked still.
+    fn peer_has_all(&mut self, size: u64, rules: Rules, is_last: bool) {
         self.forget_below(size);
-        if !matches!(self.sets, Sets::Asked(_)) {
-            self.sets = Sets::Unknown;
+        match self.sets {
+            Sets::Asked(_) => {}
+            Sets::Wanted if !is_last => {}
+            Sets::Unknown | Sets::Wanted | Sets::Known(_) => self.sets = Sets::Unknown,
         }
         self.rules = Some(rules);
     }
@@ -288,7 +290,7 @@ impl Session {
         };
         let held = digests(&state.held);
         let Some((held, own)) = held.zip(engine.logs.get(&log)) else {
-            gaps.peer_has_all(state.size, rules);
+            gaps.peer_has_all(state.size, rules, is_last);
             return;
         };
         let size = own.durable.size().min(state.size);
@@ -328,7 +330,7 @@ impl Session {
             if let Some(policies) = engine.policies(self.peer) {
                 let rules = Rules::of(&policies.outward, engine.now_ms);
                 let size = outgoing.sent();
-                outgoing.gaps.peer_has_all(size, rules);
+                outgoing.gaps.peer_has_all(size, rules, true);
             }
             return;
         }

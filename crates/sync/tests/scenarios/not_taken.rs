@@ -99,3 +99,29 @@ fn a_part_from_elsewhere_does_not_confirm_what_is_on_its_way() {
     let number = vec!["number".to_owned()];
     assert_eq!(fields_held(&world, 1, 0), vec![Some(number); 4]);
 }
+
+#[test]
+fn a_state_from_before_a_chunk_does_not_hide_what_became_known_behind_it() {
+    for seed in 0..400 {
+        let mut world = World::new(3, seed);
+        rules(&mut world, (2, 0), WITHOUT_NUMBER, "");
+        world.append_many(2, 3);
+        let origin = world.connect(0, 2);
+        world.round(0, origin);
+        assert_eq!(fields_held(&world, 0, 2), vec![Some(vec![]); 3]);
+        let relayed = world.connect(0, 1);
+        world.start_round(1, relayed);
+        world.start_round(0, relayed);
+        world.take_steps(seed as usize % 25);
+        rules(&mut world, (2, 0), "", "");
+        world.run();
+        world.hang_up(relayed);
+        world.sync(0, 1);
+        let number = vec!["number".to_owned()];
+        assert_eq!(
+            fields_held(&world, 1, 2),
+            vec![Some(number); 3],
+            "seed {seed}"
+        );
+    }
+}
