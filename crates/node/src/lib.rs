@@ -42,6 +42,7 @@
 mod node;
 
 mod messenger;
+mod openmetrics;
 mod registry;
 mod routes;
 mod standing;
@@ -71,6 +72,7 @@ pub use events::NodeEvent;
 pub use events::NodeEvents;
 pub use messenger::CrossDomainMessenger;
 pub use node::{Node, Status};
+pub use openmetrics::{LAGS_MAX, LOGS_MAX, OPENMETRICS_TYPE};
 pub use problem::{LogProblem, Problem};
 pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
 pub use standing::{Hole, Kept, Lag, LogHoldings, Unconfirmed};

@@ -28,7 +28,6 @@ use crate::events::NodeEvents;
 use crate::messenger::CrossDomainMessenger;
 use crate::messenger::Replacement;
 use crate::registry::FactRegistry;
-use crate::routes::Parts;
 use crate::routes::Router;
 use crate::synchronizer::FactSynchronizer;
 
@@ -46,10 +45,10 @@ pub struct Node {
 
 /// What the tasks of a node take from the machine it runs on.
 #[derive(Clone, Debug)]
-struct Machine {
-    store: Arc<dyn FactStore>,
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+pub(crate) struct Machine {
+    pub(crate) store: Arc<dyn FactStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
 }
 
 /// A node at a glance.
@@ -266,14 +265,13 @@ impl Node {
     }
 
     fn router(&self) -> Router {
-        Router::new(Parts {
-            own: self.domain,
-            store: Arc::clone(&self.machine.store),
-            clock: Arc::clone(&self.machine.clock),
-            random: self.machine.entropy.generator(),
-            synchronizer: self.synchronizer.clone(),
-            commands: self.commands.clone(),
-        })
+        let (synchronizer, commands) = (self.synchronizer.clone(), self.commands.clone());
+        Router::new(self.domain, &self.machine, synchronizer, commands)
+    }
+
+    /// The time by the node's clock.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.machine.clock.now_ms()
     }
 
     /// Finishes what is being written, says goodbye to everybody, and stops.

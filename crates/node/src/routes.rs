@@ -36,6 +36,7 @@ use crate::error::NodeError;
 use crate::events::NodeEvent;
 use crate::events::NodeEvents;
 use crate::messenger::Rules;
+use crate::node::Machine;
 use crate::synchronizer::FactSynchronizer;
 use crate::synchronizer::SyncReport;
 use route::Asking;
@@ -84,31 +85,18 @@ pub(crate) struct Router {
     opened_ms: u64,
 }
 
-/// What the task works with.
-pub(crate) struct Parts {
-    pub(crate) own: DomainId,
-    pub(crate) store: Arc<dyn FactStore>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Box<dyn CryptoRng + Send>,
-    pub(crate) synchronizer: FactSynchronizer,
-    pub(crate) commands: mpsc::Sender<Command>,
-}
-
 impl Router {
-    pub(crate) fn new(parts: Parts) -> Self {
-        let Parts {
-            own,
-            store,
-            clock,
-            random,
-            synchronizer,
-            commands,
-        } = parts;
+    pub(crate) fn new(
+        own: DomainId,
+        machine: &Machine,
+        synchronizer: FactSynchronizer,
+        commands: mpsc::Sender<Command>,
+    ) -> Self {
         Self {
             own,
-            store,
-            clock,
-            random,
+            store: Arc::clone(&machine.store),
+            clock: Arc::clone(&machine.clock),
+            random: machine.entropy.generator(),
             synchronizer,
             commands,
             rules: Rules::default(),

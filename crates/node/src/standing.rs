@@ -6,6 +6,7 @@ use causality_fact::Entry;
 use causality_fact::FactId;
 use causality_fact::Hlc;
 use causality_fact::KeptBack;
+use causality_fact::KeyLog;
 use causality_fact::LogId;
 use causality_fact::RowCore;
 use causality_fact::leaf_hash;
@@ -131,6 +132,16 @@ impl Node {
     /// [`NodeError::Stopped`] after the end.
     pub async fn receipts(&self, peer: DomainId) -> Result<Vec<ConvergenceReceipt>, NodeError> {
         let look = move |engine: &Engine| engine.receipts(peer).cloned().collect();
+        self.registry().inspect(look).await
+    }
+
+    /// The keys of a domain: this one, or one that proved who it is or whose facts are held.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn key_log(&self, domain: DomainId) -> Result<Option<KeyLog>, NodeError> {
+        let look = move |engine: &Engine| engine.key_log(domain).cloned();
         self.registry().inspect(look).await
     }
 

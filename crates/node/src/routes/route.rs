@@ -253,3 +253,154 @@ fn waits(plan: &SyncPlan<'_>) -> bool {
         SyncMode::Pull => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use causality_fact::ContentHash;
+    use causality_fact::DomainId;
+    use causality_fact::FactCore;
+    use causality_fact::FactType;
+    use causality_fact::Hlc;
+    use causality_fact::Onward;
+    use causality_fact::References;
+    use causality_fact::Seed;
+    use causality_fact::ValidTime;
+    use causality_fact::WholeContent;
+    use causality_strategy::PolicyFile;
+
+    fn fact() -> TemporalFact {
+        let core = FactCore {
+            onward: Onward::Audience,
+            label: causality_fact::Label::default(),
+            origin: DomainId::new([1; 32]),
+            fact_type: FactType::Observation,
+            resource: "event/1".parse().unwrap(),
+            aspect: causality_fact::Aspect::default(),
+            hlc: Hlc::from_millis(1),
+            valid: ValidTime::since(0),
+            requires: References::default(),
+            supersedes: References::default(),
+            content_root: ContentHash::new([0; 32]),
+        };
+        let content = WholeContent::new(Seed::new([7; 16]), BTreeMap::new()).unwrap();
+        TemporalFact::new(core, content).unwrap()
+    }
+
+    /// A route, and what asks about it at a time.
+    struct Story {
+        model: FactSynchronizationModel,
+        route: Route,
+    }
+
+    impl Story {
+        fn new(strategies: &str) -> Self {
+            Self {
+                model: PolicyFile::parse(strategies).unwrap().model(),
+                route: Route::default(),
+            }
+        }
+
+        fn at(&mut self, now_ms: u64, ask: impl FnOnce(&mut Route, &Asking<'_>)) {
+            let party = |id| Party {
+                domain: DomainId::new([id; 32]),
+                name: None,
+            };
+            let asking = Asking {
+                model: &self.model,
+                source: party(1),
+                target: party(2),
+                now_ms,
+                random: 0,
+            };
+            ask(&mut self.route, &asking);
+        }
+
+        fn fact(&mut self, now_ms: u64) {
+            self.at(now_ms, |route, asking| route.fact(asking, &fact()));
+        }
+
+        fn ended(&mut self, now_ms: u64, facts: Option<(u64, u64)>) {
+            self.at(now_ms, |route, asking| route.ended(asking, facts));
+        }
+    }
+
+    #[test]
+    fn a_pause_begins_when_an_exchange_ends_also_for_what_occurred_meanwhile() {
+        let mut story = Story::new(
+            r#"
+            [[strategy]]
+            name = "events"
+            mode = "event-driven"
+            pause = "1s"
+            [[strategy.trigger]]
+            id = "any"
+            "#,
+        );
+        story.fact(10_000);
+        let due = story.route.begin(10_000).unwrap();
+        assert_eq!(due.trigger.as_deref(), Some("any"));
+        story.fact(10_001);
+        assert_eq!(
+            (story.route.begin(20_000), story.route.due_ms()),
+            (None, None)
+        );
+        story.ended(15_000, Some((1, 0)));
+        assert_eq!(story.route.due_ms(), Some(16_000));
+        assert_eq!(story.route.begin(15_999), None);
+        let due = story.route.begin(16_000).unwrap();
+        assert_eq!(due.trigger.as_deref(), Some("any"));
+        story.ended(17_000, Some((1, 0)));
+        assert_eq!(story.route.due_ms(), None);
+    }
+
+    #[test]
+    fn what_waits_during_an_exchange_goes_with_the_next_one() {
+        let mut story = Story::new("[[strategy]]\nname = \"push\"\nmode = \"push\"");
+        story.at(0, |route, asking| route.anything(asking));
+        assert!(story.route.begin(0).is_some());
+        story.fact(1);
+        story.ended(2, Some((0, 0)));
+        assert!(story.route.begin(2).is_some());
+        story.ended(3, Some((1, 0)));
+        assert_eq!(story.route.due_ms(), None);
+    }
+
+    #[test]
+    fn of_several_strategies_the_earliest_plan_is_performed_and_a_failure_keeps_the_trigger() {
+        let mut story = Story::new(
+            r#"
+            [[strategy]]
+            name = "poll"
+            mode = "pull"
+            polling = { interval = "1min", max = "1min" }
+            retry = { base = "4s", jitter_percent = 0 }
+            [[strategy]]
+            name = "events"
+            mode = "event-driven"
+            retry = { base = "2s", jitter_percent = 0 }
+            [[strategy.trigger]]
+            id = "any"
+            debounce = "500ms"
+            "#,
+        );
+        story.at(0, |route, asking| route.anything(asking));
+        assert_eq!(story.route.begin(0).unwrap().strategy, "poll");
+        story.ended(1_000, Some((0, 1)));
+        assert_eq!(story.route.due_ms(), Some(61_000));
+        story.fact(2_000);
+        let due = story.route.begin(2_500).unwrap();
+        assert_eq!(
+            (due.strategy.as_str(), due.trigger.as_deref()),
+            ("events", Some("any"))
+        );
+        story.ended(3_000, None);
+        let due = story.route.begin(5_000).unwrap();
+        assert_eq!(
+            (due.strategy.as_str(), due.trigger.as_deref()),
+            ("events", Some("any"))
+        );
+        story.ended(6_000, Some((1, 0)));
+        assert_eq!(story.route.due_ms(), Some(66_000));
+    }
+}

@@ -7,6 +7,7 @@ mod catch_up;
 mod events;
 mod hostile;
 mod live;
+mod openmetrics;
 mod standing;
 mod strangers;
 mod strategies;

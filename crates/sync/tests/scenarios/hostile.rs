@@ -7,8 +7,8 @@ use causality_fact::{
 };
 use causality_sync::{LogError, StreamNumber};
 use causality_wire::{
-    BoundedBytes, BoundedVec, CaughtUp, FrontierPart, Goodbye, GoodbyeReason, Hashes, Held,
-    LogName, LogNumber, Page, Receipt, Receives, Sets, SetsRequest, SyncMessage,
+    BoundedBytes, BoundedString, BoundedVec, CaughtUp, FrontierPart, Goodbye, GoodbyeReason,
+    Hashes, Held, LogName, LogNumber, Page, Receipt, Receives, Sets, SetsRequest, SyncMessage,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -89,6 +89,19 @@ fn a_wish_that_changes_ends_the_session() {
     open.receives = Receives::Nothing;
     forge.say(SyncMessage::Frontier(open));
     forge.ends("another wish within a session");
+}
+
+#[test]
+fn a_trigger_is_that_of_a_round_that_begins() {
+    for part in [FrontierPart::Answer, FrontierPart::Reply] {
+        let mut forge = Forge::offered();
+        let SyncMessage::Frontier(mut late) = frontier(0, part, Page::Last, Vec::new()) else {
+            unreachable!()
+        };
+        late.trigger = BoundedString::new("strong").unwrap();
+        forge.say(SyncMessage::Frontier(late));
+        forge.ends("a trigger of a round that is open");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sessions that stay open: what is appended goes out by itself, once.
 
-use causality_sync::Direction;
+use causality_sync::{Direction, Event, Input, RequestId};
 
 use crate::world::{World, draft};
 
@@ -30,6 +30,37 @@ fn a_chain_of_live_sessions_carries_each_fact_once() {
     world.assert_equal();
     assert_eq!((world.rows(0, 1), world.rows(1, 2)), (400, 400));
     assert_eq!((world.rows(2, 1), world.rows(1, 0)), (4, 4));
+}
+
+#[test]
+fn the_peer_is_told_the_trigger_of_a_round_as_far_as_there_is_room() {
+    let mut world = World::new(2, 4);
+    let session = world.connect(0, 1);
+    for (number, (trigger, told)) in [
+        (None, None),
+        (Some("strong".to_owned()), Some("strong".to_owned())),
+        (
+            Some("a".to_owned() + &"ä".repeat(40)),
+            Some("a".to_owned() + &"ä".repeat(31)),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let request = RequestId(1_000 + number as u64);
+        let round = Input::StartRound {
+            session,
+            request,
+            trigger,
+        };
+        world.handle(0, round);
+        world.run();
+        assert!(world.report(0, request).is_some());
+        let id = world.id(0);
+        let is_told = |event: &Event| matches!(event, Event::Triggered { peer, trigger } if *peer == id && Some(trigger) == told.as_ref());
+        assert_eq!(world.has_event(1, is_told), told.is_some());
+    }
+    assert!(!world.has_event(0, |event| matches!(event, Event::Triggered { .. })));
 }
 
 #[test]
