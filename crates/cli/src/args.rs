@@ -1,5 +1,6 @@
 //! The command line: what there is, and help that teaches it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,9 +61,22 @@ pub(crate) enum Command {
     },
     /// Answer peers and keep in touch with them, until a signal ends it
     #[command(after_help = SERVE)]
-    Serve,
+    Serve {
+        /// Answer monitoring systems at http://HOST:PORT/metrics; without password or encryption
+        #[arg(long, value_name = "HOST:PORT")]
+        metrics: Option<SocketAddr>,
+    },
     /// Show the domain, its logs and its peers
     Status,
+    /// Print what is counted here, as monitoring systems read it (OpenMetrics)
+    Metrics,
+    /// Show what this domain and its peers have signed for each other about what they hold
+    #[command(after_help = RECEIPTS)]
+    Receipts {
+        /// Only with this peer: its name here, or its id
+        #[arg(value_name = "NAME")]
+        peer: Option<String>,
+    },
     /// Whom this domain knows, and what goes to and from whom
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -271,6 +285,12 @@ Afterwards copy the file `keys` of the home to a safe place: it is the domain.";
 const SERVE: &str = "\
 Writes one line when it is ready. All commands work while it runs, and go through it.
 SIGTERM and SIGINT (Ctrl-C) end it cleanly.";
+
+const RECEIPTS: &str = "\
+A round that ends well ends with a receipt of each side: what it holds of the logs that both share, and what it knows the
+other to hold. Two that say the same confirm each other. Each is verified as it is shown. Examples:
+  causality receipts catalogue
+  causality -o json receipts";
 
 const PEER_ADD: &str = "\
 Both sides add each other. Examples:

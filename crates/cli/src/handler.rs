@@ -15,7 +15,10 @@ use crate::control::nobody_listens;
 use crate::exit::{ExitCode, Failure};
 use crate::home::{Config, Home, Peer};
 use crate::protocol::{DigestLog, DigestSummary, Reply, Request, Summary};
-use crate::{copies, explain, export, facts, import, name, peers, policy, status, synchronise};
+use crate::{
+    copies, explain, export, facts, import, metrics, name, peers, policy, receipts, status,
+    synchronise,
+};
 
 /// A home whose store is open, and the node on it.
 #[derive(Debug)]
@@ -230,6 +233,8 @@ pub(crate) async fn handle(
 ) -> Result<(), Failure> {
     match request {
         Request::Status => status::status(context, replies).await,
+        Request::Metrics => metrics::metrics(context, replies).await,
+        Request::Receipts { peer } => receipts::receipts(context, peer, replies).await,
         Request::PeerTicket { address } => peers::ticket(context, address, replies).await,
         Request::PeerAdd {
             ticket,

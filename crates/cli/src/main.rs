@@ -7,12 +7,14 @@ mod exit;
 mod explain;
 mod handler;
 mod home;
+mod metrics;
 mod name;
 mod output;
 mod peers;
 mod plain;
 mod policy;
 mod protocol;
+mod receipts;
 mod serve;
 mod status;
 mod synchronise;
@@ -88,7 +90,7 @@ fn main() -> process::ExitCode {
 /// What the libraries note goes to standard error; `RUST_LOG` says what, if `-v` is not enough.
 fn start_log(line: &CommandLine) {
     let level = match (line.verbose, &line.command) {
-        (0, Command::Serve) => "info",
+        (0, Command::Serve { .. }) => "info",
         (0, _) => "error",
         (1, _) => "info",
         _ => "debug",
@@ -112,8 +114,8 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
     let home = Home::at(home)?;
     let request = match command {
         Command::Init { name, listen } => return init(&home, format, Config { name, listen }),
-        Command::Serve => {
-            return serve::serve(home, |ready| output::show_summary(format, ready)).await;
+        Command::Serve { metrics } => {
+            return serve::serve(home, metrics, |ready| output::show_summary(format, ready)).await;
         }
         Command::Store(StoreCommand::Create) => {
             return output::show_summary(format, copies::create(&home)?);
@@ -152,6 +154,8 @@ async fn run(line: CommandLine) -> Result<(), Failure> {
 fn request(command: Command) -> Result<Request, Failure> {
     Ok(match command {
         Command::Status => Request::Status,
+        Command::Metrics => Request::Metrics,
+        Command::Receipts { peer } => Request::Receipts { peer },
         Command::Peer(PeerCommand::Ticket { address }) => Request::PeerTicket { address },
         Command::Peer(PeerCommand::Add {
             ticket,
@@ -189,7 +193,7 @@ fn request(command: Command) -> Result<Request, Failure> {
             file: absolute(&file)?,
         },
         Command::Init { .. }
-        | Command::Serve
+        | Command::Serve { .. }
         | Command::Store(StoreCommand::Create | StoreCommand::Restore { .. })
         | Command::Fact(FactCommand::Import { .. }) => {
             return Err(Failure::new(ExitCode::Other, "this command is no request"));

@@ -14,6 +14,11 @@ pub(crate) const REPLY_QUEUE: usize = 64;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
     Status,
+    Metrics,
+    Receipts {
+        /// Those of this peer only.
+        peer: Option<String>,
+    },
     PeerTicket {
         /// Instead of where the home listens.
         address: Option<String>,
@@ -140,6 +145,7 @@ pub(crate) enum Summary {
     Initialised(InitSummary),
     Ready(ReadySummary),
     Status(StatusSummary),
+    Receipts(ReceiptsSummary),
     PeerAdded(PeerItem),
     PeerRemoved(PeerItem),
     Imported(ImportSummary),
@@ -329,6 +335,32 @@ pub(crate) struct StatusSummary {
     pub(crate) bytes_received: u64,
     pub(crate) logs: Vec<StatusLog>,
     pub(crate) peers: Vec<StatusPeer>,
+}
+
+/// What this domain and its peers have signed for each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiptsSummary {
+    /// Peer by peer, each in the order in which they last came up.
+    pub(crate) receipts: Vec<ReceiptItem>,
+}
+
+/// A convergence receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiptItem {
+    /// With whom.
+    pub(crate) peer: String,
+    pub(crate) signer: String,
+    pub(crate) signer_id: String,
+    pub(crate) signed: String,
+    /// Which logs are meant.
+    pub(crate) scope: String,
+    /// What the signer holds of them, and knows the other side to hold: digests.
+    pub(crate) signer_holds: String,
+    pub(crate) peer_holds: String,
+    /// Whether the other side has signed the same.
+    pub(crate) confirmed: bool,
+    /// Whether the signature is the signer's.
+    pub(crate) valid: bool,
 }
 
 /// A log at a glance.

@@ -92,6 +92,7 @@ impl Summary {
             Self::Initialised(summary) => json(summary),
             Self::Ready(summary) => json(summary),
             Self::Status(summary) => json(summary),
+            Self::Receipts(summary) => json(summary),
             Self::PeerAdded(peer) | Self::PeerRemoved(peer) => json(peer),
             Self::Imported(summary) => json(summary),
             Self::Fact(summary) => json(summary),
@@ -122,6 +123,7 @@ impl Summary {
                 format!("listening on {listening} as {name} {id}\n")
             }
             Self::Status(summary) => summary.text(),
+            Self::Receipts(summary) => summary.text(),
             Self::PeerAdded(peer) => peer_added(peer),
             Self::PeerRemoved(peer) => {
                 let name = plain(&peer.name);
@@ -622,6 +624,7 @@ mod tests {
             crate::policy::tests::shown(),
             crate::policy::tests::reloaded(),
             crate::explain::tests::explained(),
+            crate::receipts::tests::receipts(),
         ]
     }
 
@@ -647,6 +650,7 @@ mod tests {
             Summary::PolicyShown(_) => 16,
             Summary::PolicyReloaded(_) => 17,
             Summary::Explained(_) => 18,
+            Summary::Receipts(_) => 19,
         }
     }
 
@@ -680,7 +684,7 @@ mod tests {
     fn nothing_that_others_say_has_power_over_a_terminal() {
         let summaries = every_summary();
         let kinds: std::collections::BTreeSet<_> = summaries.iter().map(kind).collect();
-        assert!(kinds.into_iter().eq(0..19), "a result without a sample");
+        assert!(kinds.into_iter().eq(0..20), "a result without a sample");
         let is_harmless = |text: &str| plain(&text.replace('\n', "")) == text.replace('\n', "");
         for summary in summaries {
             let (text, spoilt) = (summary.text(), hostile(&summary).text());

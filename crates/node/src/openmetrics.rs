@@ -351,6 +351,11 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
+/// A family, and where its number is.
+type Number<T> = (Family, fn(&T) -> u64);
+/// A family, the label that tells its counts apart, and where they are.
+type CountsBy = (Family, &'static str, fn(&PeerMetrics) -> &Counts);
+
 const UDP_BYTES: Family = counter(
     "causality_udp_bytes",
     "bytes",
@@ -400,7 +405,7 @@ const BATCH_FACTS: Family = Family {
 };
 
 /// What is counted of a peer.
-const NUMBERS: [(Family, fn(&PeerMetrics) -> u64); 7] = [
+const NUMBERS: [Number<PeerMetrics>; 7] = [
     (
         counter("causality_sessions", "", "Sessions that began."),
         |peer| peer.sessions,
@@ -452,7 +457,7 @@ const NUMBERS: [(Family, fn(&PeerMetrics) -> u64); 7] = [
 ];
 
 /// What is counted of a peer by what happened: with the label that says it.
-const COUNTS: [(Family, &str, fn(&PeerMetrics) -> &Counts); 5] = [
+const COUNTS: [CountsBy; 5] = [
     (
         counter("causality_sync_outcomes", "", "How these rounds ended."),
         "outcome",
@@ -493,7 +498,7 @@ const COUNTS: [(Family, &str, fn(&PeerMetrics) -> &Counts); 5] = [
 ];
 
 /// What is counted of a peer each way.
-const TRAFFIC: [(Family, fn(&Traffic) -> u64); 3] = [
+const TRAFFIC: [Number<Traffic>; 3] = [
     (
         counter(
             "causality_sync_facts",

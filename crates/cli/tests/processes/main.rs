@@ -16,6 +16,7 @@ mod local;
 mod network;
 mod policy;
 mod proof;
+mod standing;
 mod support;
 mod swapped;
 mod sync;
