@@ -4,7 +4,7 @@
 use causality_fact::{DomainId, Entry, Label, LogId, Onward, RowCore, Value};
 use causality_store::{FactReader as _, MemoryStore};
 use causality_strategy::SyncPolicies;
-use causality_sync::{Direction, Draft, Event, SessionId, SyncError};
+use causality_sync::{Appended, Direction, Draft, Event, SessionId, SyncError};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -15,22 +15,24 @@ use crate::model::{
     Visible, acts, class,
 };
 use crate::overheard::{is_request, rows};
-use crate::world::{PUBLIC, World};
+use crate::world::{PUBLIC, Sent, World};
 
 /// A session that stays, and its two domains.
 type Lasting = (SessionId, [usize; 2]);
 
 /// A world of engines that does what a model does.
-struct Twin {
-    model: Model,
-    world: World,
+pub(crate) struct Twin {
+    pub(crate) model: Model,
+    pub(crate) world: World,
     backups: Vec<Option<MemoryStore>>,
     names: BTreeMap<LogId, Log>,
+    /// What was heard and not taken yet.
+    heard: Vec<Sent>,
     seed: u64,
 }
 
 impl Twin {
-    fn new(dice: &mut Dice, seed: u64) -> Self {
+    pub(crate) fn new(dice: &mut Dice, seed: u64) -> Self {
         let model = Model::new(dice);
         let mut world = World::new(model.count(), seed);
         world.overheard = Some(Vec::new());
@@ -39,6 +41,7 @@ impl Twin {
             names: BTreeMap::new(),
             model,
             world,
+            heard: Vec::new(),
             seed,
         };
         for domain in 0..twin.model.count() {
@@ -47,7 +50,7 @@ impl Twin {
         twin
     }
 
-    fn set_policies(&mut self, domain: usize) {
+    pub(crate) fn set_policies(&mut self, domain: usize) {
         for peer in (0..self.model.count()).filter(|peer| *peer != domain) {
             self.set_policy(domain, peer);
         }
@@ -61,9 +64,9 @@ impl Twin {
         self.world.set_policies(domain, peer, &policies);
     }
 
-    fn perform(&mut self, act: Act) {
+    pub(crate) fn perform(&mut self, act: Act) {
         if let Act::Append { domain, count } = act {
-            self.append(domain, count);
+            self.append_some(domain, count);
             return;
         }
         if let Act::Meet { from, to } = act {
@@ -93,19 +96,28 @@ impl Twin {
         self.world.restart(domain);
     }
 
-    fn append(&mut self, domain: usize, count: u64) {
-        let (log, first) = self.model.next_position(domain);
+    fn append_some(&mut self, domain: usize, count: u64) {
+        let (_, first) = self.model.next_position(domain);
         let drafts = (first..first + count).map(draft).collect();
-        self.world.append(domain, drafts);
+        self.append(domain, drafts);
+    }
+
+    /// Appends what stands for the next positions in the model.
+    pub(crate) fn append(&mut self, domain: usize, drafts: Vec<Draft>) -> Vec<Appended> {
+        let (log, _) = self.model.next_position(domain);
+        let count = drafts.len() as u64;
+        let appended = self.world.append(domain, drafts);
         self.model.perform(Act::Append { domain, count });
         let own = self.world.id(domain);
         let logs = self.world.engine(domain).logs();
+        let public = self.world.engine(domain).compartment_by_name(PUBLIC);
         let own = logs
-            .filter(|(log, _)| log.origin == own)
+            .filter(|(log, _)| log.origin == own && Some(log.compartment) == public)
             .map(|(log, _)| *log);
         for id in own.collect::<Vec<_>>() {
             self.names.entry(id).or_insert(log);
         }
+        appended
     }
 
     /// One direction of a meeting, in both worlds.
@@ -113,7 +125,7 @@ impl Twin {
         let seed = self.seed;
         let expected = self.model.perform(Act::Meet { from, to });
         self.world.sync_for(from, to, Direction::Push);
-        let found = self.heard();
+        let found = self.traffic();
         let place = format!("seed {seed}: from {from} to {to}");
         assert_eq!(found.rows, expected.rows, "{place}");
         assert!(
@@ -124,10 +136,17 @@ impl Twin {
         found
     }
 
+    /// What went over the links since the last call.
+    pub(crate) fn take_heard(&mut self) -> Vec<Sent> {
+        self.traffic();
+        std::mem::take(&mut self.heard)
+    }
+
     /// What went over the links since the last call; nothing of it was withheld.
-    fn heard(&mut self) -> Traffic {
+    fn traffic(&mut self) -> Traffic {
         let mut traffic = Traffic::default();
         for sent in self.world.hear() {
+            self.heard.push(sent.clone());
             traffic.asked += u64::from(is_request(&sent.message));
             for row in rows(&sent.message, self.world.id(sent.from)) {
                 traffic.rows += 1;
@@ -150,7 +169,7 @@ impl Twin {
         assert_eq!(held, expected, "seed {}: domain {domain}", self.seed);
     }
 
-    fn held(&self, domain: usize) -> BTreeMap<Log, Held> {
+    pub(crate) fn held(&self, domain: usize) -> BTreeMap<Log, Held> {
         let store = &self.world.domains[domain].store;
         let mut held = BTreeMap::new();
         for of_log in now(store.logs()).unwrap() {
@@ -168,8 +187,9 @@ impl Twin {
                 (position, visible(row.mask()))
             });
             let facts: Held = full.chain(partial).collect();
-            if !facts.is_empty() {
-                held.insert(self.names[&of_log.log], facts);
+            let name = self.names.get(&of_log.log);
+            if let Some(name) = name.filter(|_| !facts.is_empty()) {
+                held.insert(*name, facts);
             }
         }
         held
@@ -223,7 +243,7 @@ impl Twin {
             let (from, to) = pair;
             self.model.perform(Act::Meet { from, to });
         }
-        self.heard()
+        self.traffic()
     }
 
     /// An origin brings what it has appended to everybody; says how often it asked for sets.
@@ -235,7 +255,7 @@ impl Twin {
                 Style::OneWay => self.meet(from, to).asked,
                 Style::BothWays | Style::Live => {
                     self.world.sync(from, to);
-                    self.heard().asked
+                    self.traffic().asked
                 }
             };
         }
@@ -298,12 +318,12 @@ fn label(class: usize) -> String {
     format!("c{class}")
 }
 
-fn field(number: Visible) -> String {
+pub(crate) fn field(number: Visible) -> String {
     format!("f{number}")
 }
 
 /// A fact for a position of a log.
-fn draft(position: u64) -> Draft {
+pub(crate) fn draft(position: u64) -> Draft {
     let mut draft = crate::world::draft(position);
     draft.label = Label::new(label(class(position))).unwrap();
     draft.onward = Onward::Any;
@@ -353,7 +373,7 @@ fn check(seed: u64) {
     let nothing = Traffic { rows: 0, asked };
     assert_eq!(traffic, nothing, "seed {seed}: settled, and still works");
     let origin = dice.below(twin.model.count());
-    twin.append(origin, 3);
+    twin.append_some(origin, 3);
     if style != Style::Live {
         let asked = twin.bring(origin, style, &mut dice);
         assert_eq!(asked, 0, "seed {seed}: an append makes the origin ask");

@@ -4,6 +4,7 @@
 
 mod agree;
 mod dice;
+mod leaks;
 mod model;
 mod overheard;
 

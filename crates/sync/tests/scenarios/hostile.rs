@@ -207,7 +207,7 @@ fn to_claim_more_or_other_of_the_victims_lanes_ends_the_session() {
             state.log = LogName::New {
                 number: LogNumber(number),
                 log,
-                compartment: causality_wire::BoundedString::new("public").unwrap(),
+                compartment: BoundedString::new("public").unwrap(),
             };
             (state.offered, state.wanted) = (false, true);
             frontier(0, FrontierPart::Open, Page::More, vec![state])

@@ -17,6 +17,7 @@ mod not_taken;
 mod policy_schedules;
 mod progress;
 mod receipts;
+mod relays;
 mod restore;
 mod schedules;
 mod world;

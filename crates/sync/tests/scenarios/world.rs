@@ -38,6 +38,7 @@ pub(crate) struct World {
 }
 
 /// A message as it left a domain.
+#[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) from: usize,
     pub(crate) to: usize,
