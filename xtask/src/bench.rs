@@ -1,7 +1,9 @@
-//! Measurements, each against its bound: `sync` over real processes, `reconcile` of one part alone.
+//! Measurements, each against its bound: `sync` over real processes, `policies` where they change, `reconcile` of one part
+//! alone.
 
 mod floor;
 mod input;
+mod policies;
 mod reconcile;
 mod scenario;
 
@@ -23,10 +25,11 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
     let given = args.value("--program")?;
     let what = args.word().unwrap_or_default();
     args.finish()?;
-    if !["sync", "reconcile"].contains(&what.as_str())
+    if !["sync", "policies", "reconcile"].contains(&what.as_str())
         || !["table", "json"].contains(&format.as_str())
     {
         let message = "cargo xtask bench sync [--facts N] [--facts-large N] [-o table|json]\n\
+                       cargo xtask bench policies [--facts N] [-o table|json]\n\
                        cargo xtask bench reconcile [-o table|json]";
         return Err(Usage::new(message.to_owned()).into());
     }
@@ -37,7 +40,11 @@ pub(crate) fn run(mut args: Args) -> Result<()> {
             Some(path) => Program::at(Path::new(&path), Printing::Builds)?,
             None => Program::build(Profile::Release, Printing::Builds)?,
         };
-        sync(&program, facts, large)?
+        if what == "policies" {
+            policies::measure(&program, facts)?
+        } else {
+            sync(&program, facts, large)?
+        }
     };
     out(&if format == "json" {
         as_json(&figures)

@@ -65,11 +65,14 @@ The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory 
                   --days N    only the first N days of the week (1 to 7)
                   --tamper    flip one byte in one home before the judgement, which must then fail
                   --verbose   print each command that is run
-                  --program PATH   play with this program instead of building one (`bench sync` takes it too)
+                  --program PATH   play with this program instead of building one (`bench` takes it too)
   bench sync    import and synchronise facts between two processes (release build, fsynced), against the bounds.
                   --facts N         how many (default 100000)
                   --facts-large N   for the flatness and memory bounds (default 1000000; 0: leave them out)
                   -o json           the figures as JSON
+  bench policies
+                what travels, and what it costs, when a policy permits 1000 more of so many facts, and when the same is
+                asked again. Takes --facts N (default 100000), -o json.
   bench reconcile
                 bytes, round trips and CPU until one side knows which of a million positions the other lacks, against the
                 bounds. Takes -o json.

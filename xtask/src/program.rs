@@ -296,6 +296,21 @@ impl Daemon {
         Ok(())
     }
 
+    /// The CPU time that its threads have had so far, in microseconds; Linux only.
+    pub(crate) fn cpu_us(&self) -> Result<f64> {
+        let threads = format!("/proc/{}/task", self.child.id());
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(&threads).context("CPU time is not known here")? {
+            let times = std::fs::read_to_string(thread?.path().join("schedstat"))
+                .context("CPU time is not known here")?;
+            let running = times.split(' ').next().unwrap_or_default();
+            nanos += running
+                .parse::<u64>()
+                .with_context(|| format!("no CPU time in {times:?}"))?;
+        }
+        Ok(nanos as f64 / 1e3)
+    }
+
     /// The most memory it ever held, in KiB.
     pub(crate) fn peak_memory_kib(&self) -> Option<u64> {
         peak_memory_kib(self.child.id())

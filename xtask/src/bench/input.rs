@@ -19,8 +19,24 @@ pub(super) fn write(facts: u64, into: &mut dyn Write) -> Result<u64> {
     Ok(bytes)
 }
 
+/// The same with a field `number`: all numbers below `facts`, each once, in no order.
+pub(super) fn write_numbered(facts: u64, into: &mut dyn Write) -> Result<()> {
+    let mut random = Random { state: 3 };
+    let mut numbers: Vec<_> = (0..facts).map(|number| (random.next(), number)).collect();
+    numbers.sort_unstable();
+    for (place, (_, number)) in (0..).zip(numbers) {
+        let fields = format!("\"number\":{number},");
+        into.write_all(line_with(place, &fields, &mut random).as_bytes())?;
+    }
+    Ok(())
+}
+
 /// One line, with its newline.
 pub(super) fn line(number: u64, random: &mut Random) -> String {
+    line_with(number, "", random)
+}
+
+fn line_with(number: u64, fields: &str, random: &mut Random) -> String {
     let value: Vec<u8> = (0..VALUE_BYTES / 8)
         .flat_map(|_| random.next().to_le_bytes())
         .collect();
@@ -28,7 +44,7 @@ pub(super) fn line(number: u64, random: &mut Random) -> String {
     let resource = format!("load/{number:011x}");
     let value = base64(&value);
     format!(
-        "{{\"type\":\"observation\",\"resource\":\"{resource}\",\"content\":{{\"value\":{{\"$bytes\":\"{value}\"}}}}}}\n"
+        "{{\"type\":\"observation\",\"resource\":\"{resource}\",\"content\":{{{fields}\"value\":{{\"$bytes\":\"{value}\"}}}}}}\n"
     )
 }
 
@@ -83,6 +99,21 @@ mod tests {
         ] {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
+    }
+
+    #[test]
+    fn each_number_stands_in_one_line_and_not_in_order() {
+        let mut written = Vec::new();
+        write_numbered(100, &mut written).unwrap();
+        let lines = written.split(|b| *b == b'\n').filter(|l| !l.is_empty());
+        let number = |line: &[u8]| {
+            let line: Value = serde_json::from_slice(line).unwrap();
+            line["content"]["number"].as_u64().unwrap()
+        };
+        let mut numbers: Vec<_> = lines.map(number).collect();
+        assert!(!numbers.is_sorted());
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..100));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) struct Run {
 
 /// How often "nothing new" is asked; the middle counts. One answer takes a third of a millisecond, give or take a third of
 /// that: the middle of so many is within a twentieth.
-const REPEATS: usize = 201;
+pub(super) const REPEATS: usize = 201;
 
 /// Two homes that hold the same facts.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(super) fn measure_together<const N: usize>(
     }
 
     // Without a daemon at this side each command opens a connection of its own.
-    for (world, new) in asked_in_turn(&mut worlds)? {
+    for (world, new) in asked(&mut worlds)? {
         let bytes = new
             .iter()
             .map(|synced| synced.bytes_without_probes() as f64);
@@ -89,7 +89,7 @@ pub(super) fn measure_together<const N: usize>(
         sending.push(world.sender.serve()?);
         world.sender.sync(&world.receiver, "--push")?;
     }
-    for (world, open) in asked_in_turn(&mut worlds)? {
+    for (world, open) in asked(&mut worlds)? {
         let bytes = open.iter().map(|synced| synced.bytes as f64);
         world.run.nothing_new_open_bytes = median(bytes.collect())?;
         world.run.nothing_new_open_ms =
@@ -101,12 +101,21 @@ pub(super) fn measure_together<const N: usize>(
     Ok(runs.try_into().expect("one run for each number of facts"))
 }
 
-/// Asks in each world in turn whether anything is new, until each has been asked often enough.
-fn asked_in_turn(worlds: &mut [World]) -> Result<Vec<(&mut World, Vec<Synced>)>> {
-    let mut asked: Vec<_> = worlds.iter_mut().map(|world| (world, Vec::new())).collect();
+fn asked(worlds: &mut [World]) -> Result<Vec<(&mut World, Vec<Synced>)>> {
+    let pairs: Vec<_> = worlds
+        .iter()
+        .map(|world| (&world.sender, &world.receiver))
+        .collect();
+    let answers = asked_in_turn(&pairs)?;
+    Ok(worlds.iter_mut().zip(answers).collect())
+}
+
+/// Asks each pair of sender and receiver in turn whether anything is new, until each has been asked often enough.
+pub(super) fn asked_in_turn(pairs: &[(&Home, &Home)]) -> Result<Vec<Vec<Synced>>> {
+    let mut asked = vec![Vec::new(); pairs.len()];
     for _ in 0..REPEATS {
-        for (world, answers) in &mut asked {
-            let synced = world.sender.sync(&world.receiver, "--push")?;
+        for ((sender, receiver), answers) in pairs.iter().zip(&mut asked) {
+            let synced = sender.sync(receiver, "--push")?;
             ensure!(
                 synced.facts == 0,
                 "facts travelled although nothing was new"
