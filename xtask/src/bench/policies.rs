@@ -16,8 +16,8 @@ use crate::program::{Daemon, Home, Program, Synced};
 
 /// So many facts more are permitted.
 const MORE: u64 = 1_000;
-/// What these facts cost on the way against the same in a log of their own: each travels with its own proof.
-const WIDENED_BYTES_MAX: f64 = 3.0;
+/// What these facts cost on the way against the same in a log of their own: each names its position beside.
+const WIDENED_BYTES_MAX: f64 = 1.3;
 /// More would mean that CPU grows with the facts.
 const CPU_MAX: f64 = FLATNESS_MAX;
 
