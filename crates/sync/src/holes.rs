@@ -11,6 +11,7 @@ use causality_fact::TaggedHash;
 use causality_wire::BoundedBytes;
 use causality_wire::Held;
 use causality_wire::LogNumber;
+use causality_wire::Page;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::Sets;
 use std::collections::BTreeMap;
@@ -89,10 +90,14 @@ impl Partial {
         positions
     }
 
-    fn below(&self, until: u64) -> Self {
-        let runs = self.0.range(..until);
-        let cut = |(at, (end, mask)): (&u64, &(u64, FieldMask))| (*at, ((*end).min(until), *mask));
-        Self(runs.map(cut).collect())
+    fn within(&self, range: Range<u64>) -> Self {
+        let mut within = self.clone();
+        within.set(0..range.start, None);
+        within.0.split_off(&range.end);
+        if let Some(mut last) = within.0.last_entry() {
+            last.get_mut().0 = last.get().0.min(range.end);
+        }
+        within
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -200,7 +205,7 @@ impl Holes {
 
     /// What is held of a log of a size, for a peer from which some was declined.
     pub(crate) fn holdings(&self, size: u64, declined: &PositionSet) -> Holdings {
-        let partial = self.partial.below(size);
+        let partial = self.partial.within(0..size);
         let rows = self.rows(0..size);
         Holdings {
             full: rows.difference(&partial.positions()),
@@ -242,11 +247,11 @@ pub(crate) struct Holdings {
 }
 
 impl Holdings {
-    /// The sets of the positions below `size`, or below less where these are too large for a message.
-    pub(crate) fn message(&self, log: LogNumber, size: u64) -> Sets {
-        let mut until = size;
+    /// The sets of the positions from one on and below `size`, or below less where these are too large for a message.
+    pub(crate) fn message(&self, log: LogNumber, from: u64, size: u64) -> Sets {
+        let mut until = size.max(from);
         loop {
-            let part = self.below(until);
+            let part = self.within(from..until);
             let bytes = |bytes: Vec<u8>| BoundedBytes::new(bytes).ok();
             let full = bytes(part.full.encode());
             let partial = bytes(part.partial.encode());
@@ -257,17 +262,19 @@ impl Holdings {
             {
                 return Sets {
                     log,
+                    from,
                     until,
+                    last: if until < size { Page::More } else { Page::Last },
                     full,
                     partial,
                     declined,
                 };
             }
-            until /= 2;
+            until = from + (until - from) / 2;
         }
     }
 
-    /// What a peer says, if it is canonical: sets without common positions, below what they are about.
+    /// What a peer says, if it is canonical: sets without common positions, within what they are about.
     pub(crate) fn from_message(sets: &Sets) -> Option<Self> {
         let holdings = Self {
             full: PositionSet::decode(&sets.full, RUNS_MAX).ok()?,
@@ -275,12 +282,15 @@ impl Holdings {
             declined: PositionSet::decode(&sets.declined, RUNS_MAX).ok()?,
         };
         let partial = holdings.partial.positions();
-        let is_below =
-            |set: &PositionSet| set.runs().last().is_none_or(|run| run.end <= sets.until);
+        let is_within = |set: &PositionSet| {
+            let (first, last) = (set.runs().next(), set.runs().last());
+            first.is_none_or(|run| run.start >= sets.from)
+                && last.is_none_or(|run| run.end <= sets.until)
+        };
         let is_legal = holdings.full.intersection(&partial).is_empty()
             && [&holdings.full, &partial, &holdings.declined]
                 .into_iter()
-                .all(is_below);
+                .all(is_within);
         is_legal.then_some(holdings)
     }
 
@@ -295,14 +305,29 @@ impl Holdings {
         self.partial.is_small() && sets.into_iter().all(|set| set.run_count() <= RUNS_MAX)
     }
 
+    /// The same of some positions.
+    fn within(&self, range: Range<u64>) -> Self {
+        let mut within = PositionSet::new();
+        insert(&mut within, range.clone());
+        Self {
+            full: self.full.intersection(&within),
+            partial: self.partial.within(range),
+            declined: self.declined.intersection(&within),
+        }
+    }
+
     /// The same of the positions below one.
     pub(crate) fn below(&self, until: u64) -> Self {
-        let below = prefix(until);
-        Self {
-            full: self.full.intersection(&below),
-            partial: self.partial.below(until),
-            declined: self.declined.intersection(&below),
-        }
+        self.within(0..until)
+    }
+
+    /// Adds what is held of positions behind all that is known.
+    pub(crate) fn append(&mut self, part: Self) {
+        // Run by run: a union would go through all that is known.
+        part.full.runs().for_each(|run| insert(&mut self.full, run));
+        self.partial.0.extend(part.partial.0);
+        let declined = part.declined.runs();
+        declined.for_each(|run| insert(&mut self.declined, run));
     }
 
     /// Notes that its holder got to hold more.
@@ -464,8 +489,41 @@ mod tests {
             }
             let again = Partial::decode(&partial.encode()).unwrap();
             prop_assert_eq!(model(&again), model(&partial));
-            let below: BTreeMap<_, _> = expected.range(..17).map(|(at, mask)| (*at, *mask)).collect();
-            prop_assert_eq!(model(&partial.below(17)), below);
+            let below: BTreeMap<_, _> = expected.range(5..17).map(|(at, mask)| (*at, *mask)).collect();
+            prop_assert_eq!(model(&partial.within(5..17)), below);
+        }
+    }
+
+    #[test]
+    fn sets_that_are_too_large_for_a_message_are_told_in_parts() {
+        let odd = |from: u64, until: u64| {
+            let mut set = PositionSet::new();
+            (from..until).for_each(|at| insert(&mut set, 2 * at + 1..2 * at + 2));
+            set
+        };
+        let runs = u64::try_from(RUNS_MAX).unwrap();
+        for (count, expected) in [(runs, 1), (runs + 1, 2), (3 * runs, 4)] {
+            let mut partial = Partial::default();
+            partial.set(0..1, Some(FieldMask::new(5)));
+            partial.set(4 * runs..4 * runs + 1, Some(FieldMask::new(1)));
+            let held = Holdings {
+                full: odd(0, count),
+                partial,
+                declined: odd(count, count + 1),
+            };
+            let size = 8 * runs;
+            let (mut told, mut from, mut parts) = (Holdings::default(), 0, 0);
+            loop {
+                let sets = held.message(LogNumber(1), from, size);
+                assert_eq!(sets.from, from);
+                told.append(Holdings::from_message(&sets).unwrap());
+                (from, parts) = (sets.until, parts + 1);
+                if sets.last == Page::Last {
+                    break;
+                }
+            }
+            assert_eq!((from, parts), (size, expected));
+            assert!(told == held);
         }
     }
 }

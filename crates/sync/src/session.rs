@@ -28,6 +28,7 @@ use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::progress::Progress;
+use crate::session::gaps::SetsDue;
 use crate::session::names::Names;
 use crate::session::receiving::Receiving;
 use crate::session::rounds::Rounds;
@@ -69,8 +70,7 @@ pub(crate) struct Session {
     forked: BTreeSet<LogId>,
     /// Compartments whose lane was given up because the peer holds more of it, or another one.
     given_up: BTreeSet<CompartmentId>,
-    /// How often the peer may ask for the sets of a log: once for each time that it heard of what is held here.
-    sets_due: BTreeMap<LogId, u64>,
+    sets_due: BTreeMap<LogId, SetsDue>,
     /// Rows for known positions that came in this step: the engine takes them up behind it.
     pub(crate) upgrades: Vec<(LogId, Upgrade)>,
     /// Whether both sides have said what they hold: from then on new facts go out by themselves.
@@ -195,7 +195,7 @@ impl Session {
 
     /// The peer hears of what is held of a log: it may ask for the sets once more.
     fn owe_sets(&mut self, log: LogId) {
-        *self.sets_due.entry(log).or_default() += 1;
+        self.sets_due.entry(log).or_default().told();
     }
 
     /// Whether a log is taken from the peer.

@@ -100,11 +100,11 @@ pub enum Receives {
     Nothing,
 }
 
-/// Whether a part of a frontier goes on in a further message.
+/// Whether a part of a frontier, or an answer about sets, is all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Page {
-    /// A further message of the same round and part follows.
+    /// A further message of the same round and part follows; the rest of the sets may be asked for.
     More,
     /// This is the last one.
     Last,
@@ -188,24 +188,31 @@ pub enum Held {
     Incomplete,
 }
 
-/// Asks for the sets of a log, of which the receiver of this message has said that it does not hold all.
+/// Asks for the sets of a log, of which the receiver of this message has said that it does not hold all, or for the rest of
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SetsRequest {
     /// The log.
     pub log: LogNumber,
+    /// From which position on: 0, or where the answer before ended that was not all.
+    pub from: u64,
 }
 
-/// The sets behind the digests of [`Held::Sets`], of the first positions of a log. Sets are in the one encoding of
+/// The sets behind the digests of [`Held::Sets`], of some positions of a log. Sets are in the one encoding of
 /// [`PositionSet`](causality_fact::PositionSet).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sets {
     /// The log.
     pub log: LogNumber,
-    /// The sets are about the positions below this. It is the size of the log at the sender, or less where the sets of all
-    /// of it would be too large.
+    /// The sets are about the positions from this one on, which was asked for.
+    pub from: u64,
+    /// They are about the positions below this. It is the size of the log at the sender, or less where the sets of all of
+    /// it would be too large.
     pub until: u64,
+    /// Whether this is the last of them.
+    pub last: Page,
     /// Positions held with their whole content.
     pub full: BoundedBytes<SET_BYTES_MAX>,
     /// Positions held with a part of their content: a count, then for each set of fields, ascending, its

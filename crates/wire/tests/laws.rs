@@ -153,15 +153,23 @@ fn frontier() -> impl Strategy<Value = Frontier> {
 }
 
 fn sets() -> impl Strategy<Value = Sets> {
-    (number(), any::<u64>(), bytes(), bytes(), bytes()).prop_map(
-        |(log, until, full, partial, declined)| Sets {
+    (
+        number(),
+        any::<[u64; 2]>(),
+        select(vec![Page::More, Page::Last]),
+        bytes(),
+        bytes(),
+        bytes(),
+    )
+        .prop_map(|(log, [from, until], last, full, partial, declined)| Sets {
             log,
+            from,
             until,
+            last,
             full,
             partial,
             declined,
-        },
-    )
+        })
 }
 
 fn announce() -> impl Strategy<Value = Announce> {
@@ -254,7 +262,8 @@ fn caught_up() -> impl Strategy<Value = CaughtUp> {
 fn message() -> impl Strategy<Value = SyncMessage> {
     prop_oneof![
         frontier().prop_map(SyncMessage::Frontier),
-        number().prop_map(|log| SyncMessage::SetsRequest(SetsRequest { log })),
+        (number(), any::<u64>())
+            .prop_map(|(log, from)| SyncMessage::SetsRequest(SetsRequest { log, from })),
         sets().prop_map(SyncMessage::Sets),
         announce().prop_map(SyncMessage::Announce),
         fact_sync().prop_map(SyncMessage::FactSync),

@@ -117,7 +117,9 @@ fn a_chunk_is_limited_in_entries_and_hashes() {
 fn sets(full: usize, partial: usize, declined: usize) -> SyncMessage {
     SyncMessage::Sets(Sets {
         log: LOG,
+        from: 0,
         until: 0,
+        last: Page::Last,
         full: bytes(full),
         partial: bytes(partial),
         declined: bytes(declined),
@@ -128,22 +130,22 @@ fn sets(full: usize, partial: usize, declined: usize) -> SyncMessage {
 fn sets_are_limited_each_and_together() {
     survives(sets(SET_BYTES_MAX, 0, 0));
     is_above(
-        raised(sets(SET_BYTES_MAX, 0, 0), 16, 1),
+        raised(sets(SET_BYTES_MAX, 0, 0), 28, 1),
         "bytes",
         SET_BYTES_MAX,
     );
     is_above(
-        raised(sets(0, SET_BYTES_MAX, 0), 24, 1),
+        raised(sets(0, SET_BYTES_MAX, 0), 36, 1),
         "bytes",
         SET_BYTES_MAX,
     );
     is_above(
-        raised(sets(0, 0, SET_BYTES_MAX), 32, 1),
+        raised(sets(0, 0, SET_BYTES_MAX), 44, 1),
         "bytes",
         SET_BYTES_MAX,
     );
 
-    let rest = MESSAGE_BYTES_MAX - SET_BYTES_MAX - 40;
+    let rest = MESSAGE_BYTES_MAX - SET_BYTES_MAX - 52;
     survives(sets(SET_BYTES_MAX, rest, 0));
     is_too_long_to_send(&sets(SET_BYTES_MAX, rest, 1));
 }
@@ -207,10 +209,10 @@ fn holes_are_limited_each_and_together() {
 fn json_cannot_carry_more_than_a_message_has() {
     let (full, partial) = ("00".repeat(SET_BYTES_MAX), "00".repeat(1 << 18));
     let json = format!(
-        r#"{{"sets":{{"log":2,"until":0,"full":"{full}","partial":"{partial}","declined":""}}}}"#
+        r#"{{"sets":{{"log":2,"from":0,"until":0,"last":"last","full":"{full}","partial":"{partial}","declined":""}}}}"#
     );
     assert!(json.len() <= JSON_BYTES_MAX);
-    let actual = 2 * 8 + 3 * 8 + SET_BYTES_MAX + (1 << 18);
+    let actual = 28 + 3 * 8 + SET_BYTES_MAX + (1 << 18);
     let limit = MESSAGE_BYTES_MAX;
     let refused = JsonSerializer.deserialize(json.as_bytes());
     assert_eq!(refused, Err(DeserializeError::TooLong { actual, limit }));

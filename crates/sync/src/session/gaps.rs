@@ -14,10 +14,12 @@ use causality_wire::Held;
 use causality_wire::Holes;
 use causality_wire::LogNumber;
 use causality_wire::LogState as StateMessage;
+use causality_wire::Page;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::Sets as SetsMessage;
 use causality_wire::SetsRequest;
 use causality_wire::SyncMessage;
+use std::mem;
 
 use super::Session;
 use super::cost;
@@ -65,10 +67,21 @@ enum Sets {
     Unknown,
     /// The peer will be asked.
     Wanted,
-    /// The peer was asked; whether it has to be asked once more.
-    Asked(bool),
+    /// The peer was asked.
+    Asked(Asked),
     /// What it said, and what it got since.
     Known(Holdings),
+}
+
+/// A question about sets that is open.
+#[derive(Debug, Default)]
+struct Asked {
+    /// Whether the peer has to be asked once more.
+    again: bool,
+    /// From where on it was asked.
+    from: u64,
+    /// What it said of the positions before.
+    theirs: Holdings,
 }
 
 impl Default for Gaps {
@@ -90,18 +103,17 @@ impl Gaps {
     /// The peer shows less than a whole fact, of which it may hold no more: it is to be asked, also if it was asked before.
     pub(super) fn ask_again(&mut self) {
         self.held = Held::Incomplete;
-        self.sets = match self.sets {
-            Sets::Asked(_) => Sets::Asked(true),
-            Sets::Unknown | Sets::Wanted | Sets::Known(_) => Sets::Wanted,
-        };
+        match &mut self.sets {
+            Sets::Asked(asked) => asked.again = true,
+            Sets::Unknown | Sets::Wanted | Sets::Known(_) => self.sets = Sets::Wanted,
+        }
     }
 
     /// The peer is to be asked what it holds. An answer that is on its way is compared with what is held here when it comes.
     pub(super) fn ask(&mut self) {
-        self.sets = match self.sets {
-            Sets::Asked(again) => Sets::Asked(again),
-            Sets::Unknown | Sets::Wanted | Sets::Known(_) => Sets::Wanted,
-        };
+        if !matches!(self.sets, Sets::Asked(_)) {
+            self.sets = Sets::Wanted;
+        }
     }
 
     /// Whether it is not known yet what the peer holds, though it has to be.
@@ -260,6 +272,33 @@ impl Gaps {
     }
 }
 
+/// Which questions about the sets of a log the peer may ask.
+#[derive(Debug, Default)]
+pub(super) struct SetsDue {
+    /// How many from the first position on: one for each time that it heard of what is held here.
+    questions: u64,
+    /// Where the last answer ended, if it was not all.
+    rest: Option<u64>,
+}
+
+impl SetsDue {
+    /// The peer hears of what is held of the log.
+    pub(super) fn told(&mut self) {
+        self.questions += 1;
+    }
+
+    /// Counts a question, if it may be asked.
+    fn asked(&mut self, from: u64) -> Option<()> {
+        let rest = self.rest.take();
+        if from == 0 {
+            self.questions = self.questions.checked_sub(1)?;
+        } else if rest != Some(from) {
+            return None;
+        }
+        Some(())
+    }
+}
+
 impl Session {
     /// The peer told what it holds of a log that it wants: finds out what it may lack below that.
     pub(super) fn weigh(&mut self, engine: &mut Engine, log: LogId, state: &StateMessage) {
@@ -337,9 +376,14 @@ impl Session {
         let Some(log) = outgoing.number().filter(|_| is_due) else {
             return;
         };
-        outgoing.gaps.sets = Sets::Asked(false);
+        outgoing.gaps.sets = Sets::Asked(Asked::default());
+        self.ask_for_sets_from(engine, log, 0);
+    }
+
+    fn ask_for_sets_from(&mut self, engine: &mut Engine, log: LogNumber, from: u64) {
         engine.metrics.of(self.peer).sets_asked += 1;
-        self.send_control(engine, SyncMessage::SetsRequest(SetsRequest { log }));
+        let request = SetsRequest { log, from };
+        self.send_control(engine, SyncMessage::SetsRequest(request));
     }
 
     /// The peer asks for the sets of a log.
@@ -349,8 +393,9 @@ impl Session {
         request: SetsRequest,
     ) -> Result<(), SyncError> {
         let log = self.names.log(request.log)?;
-        let due = self.sets_due.get_mut(&log).filter(|due| **due > 0);
-        *due.ok_or(SyncError::Violation("a question about sets without reason"))? -= 1;
+        let due = self.sets_due.entry(log).or_default();
+        due.asked(request.from)
+            .ok_or(SyncError::Violation("a question about sets without reason"))?;
         engine.metrics.of(self.peer).sets_told += 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
@@ -359,7 +404,8 @@ impl Session {
             (size, state.holes.holdings(size, declined))
         });
         let (size, holdings) = holdings.unwrap_or_default();
-        let sets = holdings.message(request.log, size);
+        let sets = holdings.message(request.log, request.from, size);
+        due.rest = (sets.last == Page::More).then_some(sets.until);
         self.send_control(engine, SyncMessage::Sets(sets));
         Ok(())
     }
@@ -377,24 +423,35 @@ impl Session {
             // They were on their way when the log was wanted anew.
             return Ok(());
         }
-        let Sets::Asked(again) = outgoing.gaps.sets else {
+        let sent = outgoing.sent();
+        let Sets::Asked(asked) = &mut outgoing.gaps.sets else {
             return Err(unasked());
         };
-        let theirs = Holdings::from_message(sets)
+        let least = asked.from + u64::from(sets.last == Page::More);
+        if sets.from != asked.from || sets.until < least {
+            return Err(SyncError::Violation("an answer to another question"));
+        }
+        let part = Holdings::from_message(sets)
             .ok_or(SyncError::Violation("sets that are not canonical"))?;
         let policies = engine.policies(self.peer);
         let Some((own, policies)) = engine.logs.get(&log).zip(policies) else {
             return Ok(());
         };
-        let outgoing_sent = outgoing.sent();
-        let below = own.durable.size().min(sets.until).min(outgoing_sent);
+        asked.theirs.append(part);
+        let all = own.durable.size().min(sent);
+        if sets.last == Page::More && sets.until < all {
+            asked.from = sets.until;
+            self.ask_for_sets_from(engine, sets.log, sets.until);
+            return Ok(());
+        }
+        let Asked { again, theirs, .. } = mem::take(asked);
+        let below = all.min(sets.until);
         let lacks = theirs.lacks(&own.holes.rows(0..below), &own.holes);
         let gaps = &mut outgoing.gaps;
         gaps.forget_below(below);
         gaps.open = gaps.open.union(&lacks);
         // Of what the answer is not about nothing is settled.
-        let is_all = own.durable.size().min(outgoing_sent) <= below;
-        gaps.rules = is_all.then(|| Rules::of(&policies.outward, engine.now_ms));
+        gaps.rules = (below == all).then(|| Rules::of(&policies.outward, engine.now_ms));
         gaps.sets = Sets::Known(theirs.below(below));
         if again {
             gaps.ask();

@@ -61,13 +61,15 @@ fn sets_travel_only_where_there_is_a_reason() {
     let mut forge = Forge::offered();
     let log = forge.number;
     // Once for each time that the peer heard of the log.
-    forge.say(SyncMessage::SetsRequest(SetsRequest { log }));
-    forge.say(SyncMessage::SetsRequest(SetsRequest { log }));
+    forge.say(SyncMessage::SetsRequest(SetsRequest { log, from: 0 }));
+    forge.say(SyncMessage::SetsRequest(SetsRequest { log, from: 0 }));
     forge.ends("a question about sets without reason");
     let mut forge = Forge::offered();
     forge.say(SyncMessage::Sets(Sets {
         log,
+        from: 0,
         until: 0,
+        last: Page::Last,
         full: BoundedBytes::default(),
         partial: BoundedBytes::default(),
         declined: BoundedBytes::default(),

@@ -20,4 +20,5 @@ mod receipts;
 mod relays;
 mod restore;
 mod schedules;
+mod sets;
 mod world;
