@@ -261,6 +261,12 @@ fn advice(problem: &Problem, is_own: bool, origin: &str, peer: &str) -> Advice {
                     ExitCode::Partial,
                     "what comes behind the end of a log does not count".to_owned(),
                 ),
+                LogError::CalledOtherwise => (
+                    ExitCode::Partial,
+                    format!(
+                        "{peer}, or whoever told of the compartment first, gives a false name for it"
+                    ),
+                ),
                 _ => (
                     ExitCode::Integrity,
                     format!(

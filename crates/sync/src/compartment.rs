@@ -61,6 +61,13 @@ impl Compartments {
         }
     }
 
+    /// Whether what a peer calls a compartment is its name here, or one of the two was made from the other.
+    pub(crate) fn is_called(&self, id: CompartmentId, told: &str) -> bool {
+        let is_like = |one: &str, other: &str| names_like(id, one).any(|like| like == other);
+        let name = self.name(id);
+        name.is_none_or(|name| is_like(told, name) || is_like(name, told))
+    }
+
     /// Takes up a compartment under the name that it was told by, or one like it if that is taken.
     pub(crate) fn add(&mut self, id: CompartmentId, told: &str) -> SideWrite {
         let free = names_like(id, told).find(|name| self.by_name(name).is_none());
@@ -159,6 +166,27 @@ mod tests {
         assert!(among(new, Some("ops")) && !among(new, Some("theirs")) && !among(new, None));
         // What a peer calls a compartment that is known here opens nothing.
         assert!(!among(secret, Some("ops")));
+    }
+
+    #[test]
+    fn a_compartment_is_called_as_it_is_here_or_with_digits_of_its_id() {
+        let mut compartments = Compartments::restore([]);
+        let [ops, other] = [1, 2].map(|n| CompartmentId::new([n; 16]));
+        compartments.add(ops, "ops");
+        compartments.add(other, "ops");
+        for (id, told, expected) in [
+            (ops, "ops", true),
+            (ops, "ops-01010101", true),
+            (ops, "ops-02020202", false),
+            (ops, "news", false),
+            (other, "ops", true),
+            (other, "ops-02020202", true),
+            (other, "ops-01010101", false),
+            (CompartmentId::new([3; 16]), "whatever", true),
+            (CompartmentId::PUBLIC, "news", false),
+        ] {
+            assert_eq!(compartments.is_called(id, told), expected, "{id} {told}");
+        }
     }
 
     #[test]

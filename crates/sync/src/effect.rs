@@ -514,6 +514,9 @@ impl SyncError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LogError {
+    /// The peer calls its compartment by another name than the one that it has here, which is not one made from the other.
+    #[error("the peer calls its compartment otherwise")]
+    CalledOtherwise,
     /// It is behind a checkpoint that closes the lane.
     #[error("the lane was closed at {size}")]
     Closed {
@@ -556,7 +559,7 @@ impl LogError {
             Self::Closed { .. } => RefusalReason::Void,
             Self::EpochRunsBack { .. } | Self::Keys(_) | Self::Revoked(_) => RefusalReason::Key,
             Self::Limit => RefusalReason::RetryLater,
-            Self::NotGranted => RefusalReason::Policy,
+            Self::CalledOtherwise | Self::NotGranted => RefusalReason::Policy,
             Self::Other(_) => RefusalReason::Malformed,
             Self::TooManyLogs => RefusalReason::Limit,
         }

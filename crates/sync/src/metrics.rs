@@ -221,6 +221,7 @@ impl LogError {
     /// A short name of what is wrong, without values.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::CalledOtherwise => "called_otherwise",
             Self::Closed { .. } => "closed",
             Self::EpochRunsBack { .. } => "epoch_runs_back",
             Self::Keys(_) => "keys",

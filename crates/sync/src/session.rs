@@ -190,7 +190,15 @@ impl Session {
         self.sends
             && self.peer_receives != Some(Receives::Nothing)
             && !self.forked.contains(log)
+            && self.is_called_alike(engine, log)
             && engine.may_send(self.peer, log)
+    }
+
+    /// Whether both sides mean the same by the compartment of a log, as far as the peer has said. Names decide who may have
+    /// what: under a false one, facts that others give in it would go to whom they are not for.
+    fn is_called_alike(&self, engine: &Engine, log: &LogId) -> bool {
+        let told = self.names.told(log);
+        told.is_none_or(|told| engine.compartments.is_called(log.compartment, told))
     }
 
     /// The peer hears of what is held of a log: it may ask for the sets once more.
@@ -201,7 +209,10 @@ impl Session {
     /// Whether a log is taken from the peer.
     fn takes(&self, engine: &Engine, log: &LogId) -> bool {
         let told = self.names.told(log);
-        self.receives && !self.forked.contains(log) && engine.may_receive(self.peer, log, told)
+        self.receives
+            && !self.forked.contains(log)
+            && self.is_called_alike(engine, log)
+            && engine.may_receive(self.peer, log, told)
     }
 }
 

@@ -7,6 +7,7 @@ use causality_wire::LogNumber;
 use std::collections::BTreeMap;
 
 use super::SESSION_LOGS_MAX;
+use crate::compartment::is_name;
 use crate::effect::Side;
 use crate::effect::SyncError;
 use crate::engine::Engine;
@@ -87,7 +88,10 @@ impl Names {
         self.given += 1;
         self.by_number.insert(*number, *log);
         self.numbers.entry(*log).or_insert(*number);
-        self.told.insert(*log, compartment.to_string());
+        // Whoever does not know the compartment yet tells no name.
+        if is_name(compartment) {
+            self.told.insert(*log, compartment.to_string());
+        }
         Ok(*log)
     }
 

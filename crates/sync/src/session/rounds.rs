@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use super::Session;
 use crate::effect::Event;
 use crate::effect::GivenUp;
+use crate::effect::LogError;
 use crate::effect::RequestId;
 use crate::effect::RoundReport;
 use crate::effect::Side;
@@ -377,9 +378,10 @@ impl Session {
     }
 
     /// Whether the peer may have or give a log; of others it is told nothing, and its word counts for nothing.
-    fn is_shared(&self, engine: &Engine, log: &LogId) -> bool {
+    pub(super) fn is_shared(&self, engine: &Engine, log: &LogId) -> bool {
         let told = self.names.told(log);
-        engine.may_send(self.peer, log) || engine.may_receive(self.peer, log, told)
+        self.is_called_alike(engine, log)
+            && (engine.may_send(self.peer, log) || engine.may_receive(self.peer, log, told))
     }
 
     fn send_for_theirs(&mut self, engine: &mut Engine) -> Result<(), SyncError> {
@@ -424,6 +426,17 @@ impl Session {
             }
             if state.offered && self.takes(engine, log) {
                 self.peer_offers(*log, state.size);
+            }
+            let told = self.names.told(log);
+            if state.offered
+                && !self.is_called_alike(engine, log)
+                && engine.may_receive(self.peer, log, told)
+            {
+                engine.event(Event::Refused {
+                    log: *log,
+                    peer: self.peer,
+                    error: LogError::CalledOtherwise,
+                });
             }
         }
         Ok(())

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod append;
+mod audience;
 mod catch_up;
 mod domain;
+mod floods;
 mod forge;
 mod grants;
 mod holes;
