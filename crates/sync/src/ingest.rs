@@ -385,18 +385,28 @@ fn learned(engine: &Engine, log: &LogId, announce: &Announce) -> Result<Option<K
         .iter()
         .map(|record| &record[..])
         .collect();
-    if records.is_empty() {
-        return Ok(None);
-    }
-    let Some(known) = engine.key_logs.get(&log.origin) else {
-        let keys = KeyLog::verify(records)?;
-        if keys.domain() != log.origin {
-            return Err(KeyError::OtherDomain {
-                expected: log.origin,
-                found: keys.domain(),
-            });
+    let known = engine.key_logs.get(&log.origin);
+    let is_held = engine
+        .logs
+        .get(log)
+        .is_some_and(|state| state.tree.size() > 0);
+    let known = match known {
+        Some(known) if is_held => known,
+        // Of a log that is not held all records have to come, also of an origin that is known: nobody shall find out by
+        // leaving some out whether it is.
+        known => {
+            let keys = KeyLog::verify(records.iter().copied())?;
+            if keys.domain() != log.origin {
+                return Err(KeyError::OtherDomain {
+                    expected: log.origin,
+                    found: keys.domain(),
+                });
+            }
+            match known {
+                Some(known) => known,
+                None => return Ok(Some(keys)),
+            }
         }
-        return Ok(Some(keys));
     };
     let mut keys = known.clone();
     for record in records {

@@ -526,7 +526,9 @@ impl Session {
         let mut states = Vec::with_capacity(logs.len());
         for log in logs {
             let head = engine.held(log);
-            let keys = engine.key_logs.get(&log.origin).map_or(0, KeyLog::len);
+            // Of the origin of a log that is not held it is not even told whether it is known here.
+            let keys = engine.key_logs.get(&log.origin);
+            let keys = keys.filter(|_| head.size > 0).map_or(0, KeyLog::len);
             let offered = head.size > 0 && self.offers(engine, log);
             if offered {
                 self.sending.offer(*log);

@@ -508,7 +508,7 @@ fn a_checkpoint_by_a_key_that_no_record_has_is_refused() {
         .unwrap();
     let rows = forge.rows(1..4);
     let mut announce = forge.announce_by(&next, &rows, Hlc::from_millis(100));
-    announce.key_records = BoundedVec::default();
+    announce.key_records = forge.announce(&rows).key_records;
     forge.say(SyncMessage::Announce(announce));
     let key = next.key_log().head().signing[0].id();
     forge.refuses(&LogError::Keys(KeyError::UnknownKey { key, epoch: 1 }));
