@@ -399,13 +399,17 @@ impl Session {
         engine.metrics.of(self.peer).sets_told += 1;
         let none = PositionSet::new();
         let declined = engine.declined(self.peer, &log).unwrap_or(&none);
-        let holdings = engine.logs.get(&log).map(|state| {
+        // Who is not in the audience any more hears nothing, also if it was told once that it may ask.
+        let state = engine.logs.get(&log);
+        let state = state.filter(|_| self.is_shared(engine, &log));
+        let holdings = state.map(|state| {
             let size = state.durable.size();
             (size, state.holes.holdings(size, declined))
         });
         let (size, holdings) = holdings.unwrap_or_default();
         let sets = holdings.message(request.log, request.from, size);
-        due.rest = (sets.last == Page::More).then_some(sets.until);
+        let rest = (sets.last == Page::More).then_some(sets.until);
+        self.sets_due.entry(log).or_default().rest = rest;
         self.send_control(engine, SyncMessage::Sets(sets));
         Ok(())
     }
@@ -498,7 +502,8 @@ impl Session {
     /// it may have.
     pub(super) fn conclude(&mut self, engine: &mut Engine, log: LogId) {
         let has_credit = self.sending.has_credit();
-        let Some(outgoing) = self.sending.logs.get_mut(&log) else {
+        let may_go = self.offers(engine, &log);
+        let Some(outgoing) = self.sending.logs.get_mut(&log).filter(|_| may_go) else {
             return;
         };
         let number = outgoing.number().filter(|_| outgoing.is_wanted());

@@ -115,9 +115,10 @@ impl Stage {
 }
 
 impl Incoming {
-    /// How much of a log the peer may count as done. What came from elsewhere may show less than the peer is about to send.
-    fn confirms(&self, state: &LogState) -> u64 {
-        let came = if state.holes.is_empty() {
+    /// How much of a log the peer may count as done. What came from elsewhere may show less than the peer is about to send;
+    /// and where the log is not shared with it any more, it does not even hear that it came.
+    fn confirms(&self, state: &LogState, is_shared: bool) -> u64 {
+        let came = if state.holes.is_empty() && is_shared {
             self.reach
         } else {
             self.reach.min(self.brought)
@@ -587,11 +588,12 @@ impl Session {
     /// Something of a log became durable; it may have come from elsewhere while this peer sends it too.
     pub(super) fn confirm_progress(&mut self, engine: &mut Engine, log: LogId) {
         self.complete(engine, &log);
+        let is_shared = self.is_shared(engine, &log);
         let Some(incoming) = self.receiving.logs.get(&log) else {
             return;
         };
         let state = engine.logs.get(&log);
-        if state.is_some_and(|state| incoming.confirms(state) > incoming.told) {
+        if state.is_some_and(|state| incoming.confirms(state, is_shared) > incoming.told) {
             self.pay_back(engine, log, 0, None);
         }
     }
@@ -621,11 +623,12 @@ impl Session {
         refused: Option<RefusalReason>,
     ) {
         let number = self.names.number(&log);
+        let is_shared = self.is_shared(engine, &log);
         let (Some(number), Some(incoming)) = (number, self.receiving.logs.get_mut(&log)) else {
             return;
         };
         let state = engine.logs.get(&log);
-        let confirmed = state.map_or(0, |state| incoming.confirms(state));
+        let confirmed = state.map_or(0, |state| incoming.confirms(state, is_shared));
         incoming.told = incoming.told.max(confirmed);
         let (from, to) = (incoming.told, LOG_SIZE_MAX);
         let refused = refused.map(|reason| Refusal { from, to, reason });
@@ -650,6 +653,7 @@ impl Session {
             && !engine.is_upgrading(&log)
             && state.is_none_or(|state| state.durable.size() == state.tree.size());
         let held = match state {
+            _ if !is_shared => Held::Incomplete,
             _ if is_quiet => engine.says_held(self.peer, &log),
             Some(state) if !state.holes.is_empty() => Held::Incomplete,
             _ if engine.declined(self.peer, &log).is_some() => Held::Incomplete,
