@@ -58,6 +58,7 @@ use crate::logbook::Durable;
 use crate::logbook::LogState;
 use crate::metrics::SyncMetrics;
 use crate::peers::Declined;
+use crate::peers::Remembered;
 use crate::peers::Settlement;
 use crate::peers::Source;
 use crate::progress::Progress;
@@ -96,6 +97,8 @@ pub struct Engine {
     /// Positions that were not taken from a peer.
     pub(crate) declined: BTreeMap<(DomainId, LogId), Declined>,
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
+    /// Rows on their way to the store, and whether they have changed since.
+    pub(crate) remembering: BTreeMap<Remembered, bool>,
     /// How far peers had logs when the last session with each ended.
     pub(crate) past: BTreeMap<(DomainId, LogId), Progress>,
     /// What peers say that they keep back.
@@ -145,6 +148,7 @@ pub(crate) enum Pending {
     ChunkLoad(SessionId, ChunkLoad),
     IngestCommit(SessionId, Ingested, u64),
     SideCommit,
+    Remembered(Remembered),
     RevealLoad(SessionId, RevealLoad),
     /// The own receipt that is to be sent behind it.
     Receipt(SessionId, Convergence),
@@ -182,6 +186,7 @@ impl Engine {
             policies: BTreeMap::new(),
             declined: restored.declined,
             settlements: restored.settlements,
+            remembering: BTreeMap::new(),
             past: BTreeMap::new(),
             sources: restored.sources,
             receipts: restored.receipts,
@@ -471,6 +476,7 @@ impl Engine {
                 self.grown(log, (before, Some(session)), from);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
+            Some(Pending::Remembered(row)) => self.remembered(row),
             Some(Pending::Receipt(session, receipt)) => {
                 self.with_session(session, |session, engine| {
                     session.receipt_written(engine, receipt);
@@ -716,11 +722,6 @@ impl Engine {
             bytes_max: CHUNK_BYTES_MAX,
         };
         let _ = self.load(load, Pending::RevealLoad(session, reveal));
-    }
-
-    /// Writes what may be lost: should it be, it is found out again.
-    pub(crate) fn note_side(&mut self, side: Vec<SideWrite>) {
-        self.commit_side(side, Pending::SideCommit);
     }
 
     pub(crate) fn commit_receipt(

@@ -191,8 +191,7 @@ impl Announced {
         }
         side.extend(unstored_keys(engine, log.origin));
         let first = extension.from();
-        let mut taken = engine.take(bringer, &log, (first..).zip(extension.entries()))?;
-        side.extend(taken.write.take());
+        let taken = engine.take(bringer, &log, (first..).zip(extension.entries()))?;
         side.extend(name_compartment(engine, log, bringer.told));
         let state = engine.logs.entry(log).or_default();
         let closed = state.tree.closed().len();
@@ -267,8 +266,6 @@ pub(crate) struct Taken {
     pub(crate) not_taken: Vec<u64>,
     /// By which rules, if there are any.
     pub(crate) rules: Option<Rules>,
-    /// The write that keeps it.
-    pub(crate) write: Option<SideWrite>,
 }
 
 impl Engine {
@@ -314,26 +311,44 @@ impl Engine {
             positions: declined,
             undetermined,
         };
+        self.decline(peer, log, declined);
         Ok(Taken {
             not_taken,
             rules: Some(rules),
-            write: self.decline(peer, log, declined),
         })
     }
 
-    /// Adds to what was not taken from a peer by the rules of now.
-    fn decline(&mut self, peer: DomainId, log: &LogId, more: Declined) -> Option<SideWrite> {
-        let all = match self.not_taken(peer, log) {
-            Some(before) => Declined {
-                rules: before.rules.and(more.rules),
-                positions: before.positions.union(&more.positions),
-                undetermined: before.undetermined.union(&more.undetermined),
-            },
-            None => more,
+    /// Whether a new log of another domain can be taken up.
+    fn has_room_for(&self, log: &LogId) -> bool {
+        let all = self.logs.len();
+        if all >= LOGS_MAX || self.count_logs_of(log.origin) >= LOGS_OF_ORIGIN_MAX {
+            return false;
+        }
+        if self.policies.contains_key(&log.origin) {
+            return true;
+        }
+        let known = self.policies.keys().copied().chain([self.domain()]);
+        let known: usize = known.map(|domain| self.count_logs_of(domain)).sum();
+        all.saturating_sub(known) < LOGS_OF_STRANGERS_MAX
+    }
+
+    fn count_logs_of(&self, origin: DomainId) -> usize {
+        let first = LogId {
+            origin,
+            compartment: CompartmentId::new([0; 16]),
+            lane: LaneId::new([0; 16]),
         };
-        let write = all.write(peer, log);
-        self.declined.insert((peer, *log), all);
-        write
+        let behind = self.logs.range(first..);
+        behind.take_while(|(log, _)| log.origin == origin).count()
+    }
+
+    /// Adds to what was not taken from a peer by the rules of now.
+    fn decline(&mut self, peer: DomainId, log: &LogId, more: Declined) {
+        let holds = self.not_taken(peer, log).is_some();
+        match self.declined.get_mut(&(peer, *log)) {
+            Some(before) if holds => before.add(&more),
+            _ => drop(self.declined.insert((peer, *log), more)),
+        }
     }
 }
 

@@ -16,10 +16,13 @@ use causality_wire::Held;
 use causality_wire::SET_BYTES_MAX;
 use causality_wire::STATEMENT_BYTES_MAX;
 
+use crate::engine::Engine;
+use crate::engine::Pending;
 use crate::holes::RUNS_MAX;
 use crate::holes::decode_kept;
 use crate::holes::decode_set;
 use crate::holes::encode_kept;
+use crate::holes::insert;
 use crate::holes::is_small;
 use crate::logbook::DECLINED;
 use crate::logbook::SETTLEMENTS;
@@ -27,6 +30,15 @@ use crate::logbook::SOURCES;
 use crate::logbook::of_peer;
 
 pub(crate) const VERSION: u8 = 0;
+
+/// A row that is written again and again as more becomes known: one write of it at a time is under way, since a peer decides
+/// how often it changes, and it may be large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Remembered {
+    Declined(DomainId, LogId),
+    Receipts(DomainId),
+    Settlement(DomainId, LogId),
+}
 
 /// By which rules something was decided: those of a digest, before a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +106,17 @@ pub(crate) struct Declined {
 }
 
 impl Declined {
+    /// Adds what was not taken by the same rules.
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.rules = self.rules.and(more.rules);
+        for run in more.positions.runs() {
+            insert(&mut self.positions, run);
+        }
+        for run in more.undetermined.runs() {
+            insert(&mut self.undetermined, run);
+        }
+    }
+
     /// The write that keeps it; `None` when it has no room. What is not kept is offered, and declined, again.
     pub(crate) fn write(&self, peer: DomainId, log: &LogId) -> Option<SideWrite> {
         let mut to = Encoder::new();
@@ -189,6 +212,44 @@ impl Source {
                 .bytes("length of a statement", STATEMENT_BYTES_MAX)?
                 .to_vec(),
         })
+    }
+}
+
+impl Engine {
+    /// Keeps a row as it is now, or as it will be when the write of it that is under way has ended. It may be lost until then.
+    pub(crate) fn remember(&mut self, row: Remembered) {
+        match self.remembering.get_mut(&row) {
+            Some(is_outdated) => *is_outdated = true,
+            None => self.write_remembered(row),
+        }
+    }
+
+    /// A write of a row is durable.
+    pub(crate) fn remembered(&mut self, row: Remembered) {
+        if self.remembering.remove(&row) == Some(true) {
+            self.write_remembered(row);
+        }
+    }
+
+    fn write_remembered(&mut self, row: Remembered) {
+        let write = match &row {
+            Remembered::Declined(peer, log) => {
+                let declined = self.declined.get(&(*peer, *log));
+                declined.and_then(|declined| declined.write(*peer, log))
+            }
+            Remembered::Receipts(peer) => {
+                let receipts = self.receipts.get(peer);
+                receipts.map(|receipts| receipts.write(*peer))
+            }
+            Remembered::Settlement(peer, log) => {
+                let settlement = self.settlements.get(&(*peer, *log));
+                settlement.and_then(|settlement| settlement.write(*peer, log))
+            }
+        };
+        if let Some(write) = write {
+            self.remembering.insert(row, false);
+            self.commit_side(vec![write], Pending::Remembered(row));
+        }
     }
 }
 

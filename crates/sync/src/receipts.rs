@@ -22,6 +22,7 @@ use crate::effect::Event;
 use crate::effect::SyncError;
 use crate::engine::Engine;
 use crate::logbook::RECEIPTS;
+use crate::peers::Remembered;
 use crate::peers::VERSION;
 use crate::peers::version;
 
@@ -110,7 +111,7 @@ impl Receipts {
             || self.receipts.iter().any(is_earlier)
     }
 
-    fn write(&self, peer: DomainId) -> SideWrite {
+    pub(crate) fn write(&self, peer: DomainId) -> SideWrite {
         let mut to = Encoder::new();
         to.u8(VERSION)
             .u8(u8::from(self.is_unanswered))
@@ -221,8 +222,7 @@ impl Engine {
         receipts.add(receipt);
         receipts.is_unanswered &= given != Given::Answer;
         // Should that be lost, the peer's next one names one that is not held.
-        let write = receipts.write(peer);
-        self.note_side(vec![write]);
+        self.remember(Remembered::Receipts(peer));
         if is_fork {
             self.event(Event::ReceiptsForked { peer });
         }

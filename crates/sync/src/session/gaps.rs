@@ -35,6 +35,7 @@ use crate::holes::insert;
 use crate::holes::is_small;
 use crate::holes::note;
 use crate::holes::prefix;
+use crate::peers::Remembered;
 use crate::peers::Rules;
 use crate::peers::Settlement;
 use crate::peers::digests;
@@ -549,9 +550,9 @@ impl Session {
         if is_known || !rules.hold(&policies.outward, now_ms) {
             return;
         }
-        if let Some(write) = settlement.write(self.peer, &log) {
+        if is_small(&settlement.kept) {
             engine.settlements.insert(key, settlement);
-            engine.note_side(vec![write]);
+            engine.remember(Remembered::Settlement(self.peer, log));
         }
     }
 }

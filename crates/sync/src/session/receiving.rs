@@ -44,6 +44,7 @@ use crate::ingest::Fault;
 use crate::ingest::Ingested;
 use crate::ingest::Taken;
 use crate::logbook::LogState;
+use crate::peers::Remembered;
 use crate::peers::Rules;
 use crate::upgrade::Brought;
 use crate::upgrade::Upgrade;
@@ -362,7 +363,11 @@ impl Session {
                     incoming.brought = incoming.brought.max(size);
                 }
                 self.peer_sent(engine, &log, size, ingested.is_whole());
+                let is_declined = ingested.taken.rules.is_some();
                 engine.commit_ingested(self.id, (batch, ingested), cost);
+                if is_declined {
+                    engine.remember(Remembered::Declined(self.peer, log));
+                }
                 self.complete(engine, &log);
             }
             Ok(None) if is_overlap => {}
@@ -466,6 +471,9 @@ impl Session {
             }
         };
         self.note_not_taken(engine, log, &taken);
+        if taken.rules.is_some() {
+            engine.remember(Remembered::Declined(self.peer, log));
+        }
         if let Some(outgoing) = self.sending.logs.get_mut(&log) {
             for (position, row) in &rows {
                 let extent = row.mask().map_or(Extent::Full, Extent::Partial);
@@ -478,7 +486,7 @@ impl Session {
             session: self.id,
             peer: self.peer,
             rows: rows.into_iter().filter(is_taken).collect(),
-            side: taken.write.into_iter().collect(),
+            side: Vec::new(),
             cost,
             by,
         };
