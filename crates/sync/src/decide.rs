@@ -111,7 +111,7 @@ impl Engine {
         };
         let meters = self.meters.entry((peer, Flow::Out)).or_default();
         if let Err(until_ms) = meters.count(&share, now_ms, bytes.len() as u64) {
-            self.wake_at(until_ms);
+            self.wake_at(until_ms, peer);
             return Ok(Shown::Hash {
                 hash,
                 decided: Some(Decided::Deferred),

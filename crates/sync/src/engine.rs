@@ -111,8 +111,8 @@ pub struct Engine {
     pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
     /// The time of the last statement about what is kept back.
     pub(crate) last_statement: Hlc,
-    /// When rules change by themselves, or a volume is free again.
-    wakes: BTreeSet<u64>,
+    /// When rules change by themselves, or a volume is free again, and those about whom.
+    wakes: BTreeSet<(u64, DomainId)>,
     /// The time of the last input.
     pub(crate) now_ms: u64,
     sessions: BTreeMap<SessionId, Session>,
@@ -395,7 +395,7 @@ impl Engine {
         edges
             .into_iter()
             .flatten()
-            .for_each(|edge| self.wake_at(edge));
+            .for_each(|edge| self.wake_at(edge, peer));
         let policies = Arc::new(policies);
         let before = self.policies.insert(peer, Arc::clone(&policies));
         if before == Some(policies) {
@@ -413,7 +413,8 @@ impl Engine {
         let declined = declined.map(|(_, declined)| declined.rules.until_ms());
         let settled = settled.map(|(_, settlement)| settlement.rules.until_ms());
         let due: BTreeSet<_> = declined.chain(settled).collect();
-        due.into_iter().for_each(|until_ms| self.wake_at(until_ms));
+        due.into_iter()
+            .for_each(|until_ms| self.wake_at(until_ms, peer));
     }
 
     fn policies_changed(&mut self, concerns: impl Fn(&Session) -> bool) {
@@ -429,25 +430,32 @@ impl Engine {
 
     /// The next time at which an input is wanted, whatever it is: what peers may have changes then by itself.
     pub fn wakes_at(&self) -> Option<u64> {
-        self.wakes.first().copied()
+        self.wakes.first().map(|(time_ms, _)| *time_ms)
     }
 
-    pub(crate) fn wake_at(&mut self, time_ms: u64) {
+    pub(crate) fn wake_at(&mut self, time_ms: u64, peer: DomainId) {
         if time_ms < u64::MAX {
-            self.wakes.insert(time_ms);
+            self.wakes.insert((time_ms, peer));
         }
     }
 
-    /// A time has come at which rules change, or a volume is free again.
+    /// A time has come at which rules change, or a volume is free again. Nobody else hears of it than those whom they are
+    /// about: when others have something to expect is not theirs to know.
     fn wake(&mut self) {
-        self.wakes = self.wakes.split_off(&(self.now_ms + 1));
-        let policies = self.policies.values();
-        let both = policies.flat_map(|policies| [&policies.outward, &policies.inward]);
-        let edges: Vec<_> = both
-            .filter_map(|policy| policy.next_edge(self.now_ms))
-            .collect();
-        edges.into_iter().for_each(|edge| self.wake_at(edge));
-        self.policies_changed(|_| true);
+        let behind = (self.now_ms + 1, DomainId::new([0; 32]));
+        let ahead = self.wakes.split_off(&behind);
+        let due = std::mem::replace(&mut self.wakes, ahead);
+        let peers: BTreeSet<_> = due.into_iter().map(|(_, peer)| peer).collect();
+        for peer in &peers {
+            let Some(policies) = self.policies(*peer) else {
+                continue;
+            };
+            let both = [&policies.outward, &policies.inward];
+            let edges = both.map(|policy| policy.next_edge(self.now_ms));
+            let edges = edges.into_iter().flatten();
+            edges.for_each(|edge| self.wake_at(edge, *peer));
+        }
+        self.policies_changed(|session| peers.contains(&session.peer()));
     }
 
     fn committed(&mut self, ticket: Ticket, result: Result<(), StoreError>) {

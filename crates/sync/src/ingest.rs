@@ -301,7 +301,7 @@ impl Engine {
                 until_ms = until_ms.min(until.unwrap_or(u64::MAX));
             }
         }
-        self.wake_at(until_ms);
+        self.wake_at(until_ms, peer);
         if not_taken.is_empty() {
             return Ok(Taken::default());
         }
