@@ -30,10 +30,7 @@ impl Engine {
         let Some(state) = self.logs.get(log) else {
             return Completeness::Incomplete;
         };
-        let declined = self.declined.keys().filter(|(_, of)| of == log);
-        let declined = declined.filter_map(|(peer, _)| self.declined(*peer, log));
-        let declined = declined.fold(PositionSet::new(), |all, one| all.union(one));
-        let hidden = state.holes.hidden().difference(&declined);
+        let hidden = state.holes.hidden().difference(&self.unwanted(log));
         let partial = state.holes.partial();
         if hidden.is_empty() && partial.is_empty() {
             return Completeness::Proven;
@@ -55,6 +52,24 @@ impl Engine {
         } else {
             Completeness::Incomplete
         }
+    }
+
+    /// The positions of a log whose facts the rules of now do not let in: from the origin, where that is a peer who may give
+    /// it, otherwise from some peer. What one relay may not give, the origin may.
+    fn unwanted(&self, log: &LogId) -> PositionSet {
+        let is_direct = self.may_receive(log.origin, log, None);
+        let peers = self.policies.keys();
+        let peers = peers.filter(|peer| !is_direct || **peer == log.origin);
+        let unwanted = peers.filter_map(|peer| self.refused_for_good(*peer, log));
+        unwanted.fold(PositionSet::new(), |all, one| all.union(one))
+    }
+
+    /// What was declined of a log from a peer; `None` where some of that was only put off, since a volume was used up.
+    fn refused_for_good(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
+        let policies = self.policies.get(&peer)?;
+        let declined = self.not_taken(peer, log)?;
+        let edge = policies.inward.next_edge(self.now_ms).unwrap_or(u64::MAX);
+        (declined.rules.until_ms() >= edge).then_some(&declined.positions)
     }
 
     /// What a peer said that it keeps back of a log, and up to which position that is.

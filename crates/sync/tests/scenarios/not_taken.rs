@@ -1,6 +1,7 @@
 //! Facts that a domain's rules do not let in, and what becomes of them when these rules change.
 
 use causality_strategy::SyncPolicies;
+use causality_sync::Completeness;
 use causality_wire::SyncMessage;
 
 use crate::holes::fields_held;
@@ -68,6 +69,53 @@ fn a_receipt_under_new_rules_settles_nothing_that_the_old_ones_declined() {
         world.sync(1, 0);
         assert_eq!(count_held(&world, 1, 0), 11, "seed {seed}");
     }
+}
+
+#[test]
+fn a_log_is_not_proven_by_what_one_peer_may_not_give_and_its_origin_may() {
+    let mut world = World::new(3, 3);
+    rules(&mut world, (1, 2), "", "where = 'number >= 5'");
+    world.append_many(0, 10);
+    world.sync(0, 2);
+    world.sync(2, 1);
+    let log = world.own_log(0);
+    assert_eq!(count_held(&world, 1, 0), 5);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Incomplete);
+    world.sync(0, 1);
+    assert_eq!(count_held(&world, 1, 0), 10);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    // What the origin may not give either is not wanted; nor is what nobody else can give.
+    for origin_is_peer in [true, false] {
+        let mut world = World::new(3, 3);
+        rules(&mut world, (1, 2), "", "where = 'number >= 5'");
+        rules(&mut world, (1, 0), "", "where = 'number >= 5'");
+        if !origin_is_peer {
+            world.grant(1, 0, &[], &[]);
+        }
+        world.append_many(0, 10);
+        world.sync(0, 2);
+        world.sync(2, 1);
+        world.sync(0, 1);
+        assert_eq!(count_held(&world, 1, 0), 5);
+        let log = world.own_log(0);
+        assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    }
+}
+
+#[test]
+fn a_log_is_not_proven_while_some_of_it_is_put_off() {
+    let mut world = World::new(2, 4);
+    let volume = "volume = { facts = 5, bytes = 100000, seconds = 60 }";
+    rules(&mut world, (1, 0), "", volume);
+    world.append_many(0, 8);
+    world.sync(0, 1);
+    let log = world.own_log(0);
+    assert_eq!(count_held(&world, 1, 0), 5);
+    // Its origin has told that it keeps nothing back, and so it is not attested either.
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Incomplete);
+    world.now_ms += 60_000;
+    world.sync(0, 1);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
 }
 
 #[test]
