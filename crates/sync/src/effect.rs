@@ -547,7 +547,8 @@ pub enum LogError {
     /// New positions stand under a key that was revoked.
     #[error("key {0} was revoked")]
     Revoked(KeyId),
-    /// It is a new one, and [`crate::LOGS_MAX`] are held.
+    /// It is a new one, and [`crate::LOGS_MAX`] are held, [`crate::LOGS_OF_ORIGIN_MAX`] of its origin, or
+    /// [`crate::LOGS_OF_STRANGERS_MAX`] of such as are no peers.
     #[error("as many logs as can be held are held already")]
     TooManyLogs,
 }

@@ -6,11 +6,13 @@ use causality_fact::BlockRoots;
 use causality_fact::Checkpoint;
 use causality_fact::Chunk;
 use causality_fact::ChunkError;
+use causality_fact::CompartmentId;
 use causality_fact::DomainId;
 use causality_fact::Entry;
 use causality_fact::Extension;
 use causality_fact::KeyError;
 use causality_fact::KeyLog;
+use causality_fact::LaneId;
 use causality_fact::LogId;
 use causality_fact::PositionSet;
 use causality_fact::RowCore;
@@ -34,6 +36,8 @@ use crate::logbook::ANNOUNCED_BLOCKS_MAX;
 use crate::logbook::Durable;
 use crate::logbook::KEY_RECORDS;
 use crate::logbook::LOGS_MAX;
+use crate::logbook::LOGS_OF_ORIGIN_MAX;
+use crate::logbook::LOGS_OF_STRANGERS_MAX;
 use crate::logbook::LogState;
 use crate::logbook::Signed;
 use crate::logbook::numbered;
@@ -180,7 +184,7 @@ impl Announced {
             return Err(SyncError::Violation("withheld facts without the hash of each").into());
         }
         let is_new = log.origin != engine.domain() && !engine.logs.contains_key(&log);
-        if is_new && engine.logs.len() >= LOGS_MAX {
+        if is_new && !engine.has_room_for(&log) {
             return Err(Fault::Log(LogError::TooManyLogs));
         }
         let mut side = Vec::new();

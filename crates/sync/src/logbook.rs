@@ -52,6 +52,12 @@ pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;
 /// for own lanes.
 pub const LOGS_MAX: usize = SESSION_LOGS_MAX - (1 << 12);
 
+/// How many logs of one other domain are taken up at most.
+pub const LOGS_OF_ORIGIN_MAX: usize = 1 << 12;
+/// How many logs are taken up at most, all together, of domains that are no peers. Whoever relays can make up as many domains
+/// as it likes; what peers say themselves has room all the same.
+pub const LOGS_OF_STRANGERS_MAX: usize = LOGS_MAX / 2;
+
 const STATE_VERSION: u8 = 0;
 const CHECKPOINT_BYTES_MAX: usize = 512;
 const OPEN_HASHES_MAX: usize = 64;

@@ -7,9 +7,9 @@ use causality_fact::{
 };
 use causality_store::{FactReader as _, HeldLog};
 use causality_sync::{
-    ANNOUNCED_BLOCKS_MAX, CREDIT_BYTES, Engine, Event, LOADS_MAX, LOGS_MAX, Load, Loaded, LogError,
-    OVERDRAFT_BYTES_MAX, Restored, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX, StoreState,
-    SyncError, TableRows,
+    ANNOUNCED_BLOCKS_MAX, CREDIT_BYTES, Engine, Event, LOADS_MAX, LOGS_MAX, LOGS_OF_ORIGIN_MAX,
+    LOGS_OF_STRANGERS_MAX, Load, Loaded, LogError, OVERDRAFT_BYTES_MAX, Restored,
+    SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX, StoreState, SyncError, TableRows,
 };
 use causality_wire::{
     FrontierPart, GoodbyeReason, LOGS_PER_FRONTIER_MAX, LogName, LogNumber, LogState, Page,
@@ -20,7 +20,7 @@ use rand_chacha::rand_core::SeedableRng as _;
 use std::sync::Arc;
 
 use crate::domain::now;
-use crate::forge::{Forge, VICTIM, frontier};
+use crate::forge::{Forge, LIAR, VICTIM, frontier};
 use crate::world::{World, draft, large_draft};
 
 #[test]
@@ -64,22 +64,28 @@ fn a_peer_names_as_many_logs_as_a_session_may_have_and_no_more() {
     forge.ends("more logs than a session may have");
 }
 
-/// A domain that has so many logs, each with one fact.
+/// A domain that has so many logs of its own, each with one fact.
 fn domain_with_logs(world: &mut World, domain: usize, count: u32) {
     let keys = Arc::clone(&world.domains[domain].keys);
+    domain_with_logs_of(world, domain, (&keys, count));
+}
+
+/// A domain that has so many logs of somebody, each with one fact.
+fn domain_with_logs_of(world: &mut World, domain: usize, (keys, count): (&DomainKeys, u32)) {
+    let own = Arc::clone(&world.domains[domain].keys);
     let leaf = TreeHash::new([1; 32]);
     let template = held();
     let mut state = StoreState::default();
     for number in 0..count {
         let mut lane = [0; 16];
         lane[..4].copy_from_slice(&[24, 16, 8, 0].map(|shift| (number >> shift) as u8));
-        let log = log(&keys, lane);
-        state.log_heads.0.push(head(&keys, log, 1, &[leaf], leaf));
+        let log = log(keys, lane);
+        state.log_heads.0.push(head(keys, log, 1, &[leaf], leaf));
         let mut held = template.clone();
         held.log = log;
         state.held.push(held);
     }
-    world.domains[domain].engine = engine(&keys, state);
+    world.domains[domain].engine = engine(&own, state);
     world.grant(domain, 1 - domain, &["public", "other"], &["public"]);
 }
 
@@ -182,6 +188,56 @@ fn no_peer_brings_more_logs_than_can_be_named_in_a_session() {
         assert!(world.report(0, request).is_some());
         assert!(world.is_open(session));
         world.append(1, vec![draft(2)]);
+    }
+}
+
+/// Whether a log that the liar brings is taken up by the victim, in a session of its own.
+fn is_taken_up(forge: &mut Forge, keys: &DomainKeys) -> bool {
+    forge.session = forge.world.connect_liar(LIAR, VICTIM);
+    forge.log = log(keys, [255; 16]);
+    let open = forge.open(0, vec![forge.state(1)]);
+    forge.say(open);
+    let rows = forge.rows(1..2);
+    let announce = forge.announce_by(keys, &rows, Hlc::from_millis(2));
+    forge.say(SyncMessage::Announce(announce));
+    let chunk = forge.chunk(0, &rows, &rows);
+    forge.say(SyncMessage::FactSync(chunk));
+    assert!(forge.world.is_open(forge.session));
+    let error = LogError::TooManyLogs;
+    let of = forge.log;
+    let refused = |e: &Event| matches!(e, Event::Refused { log, error: found, .. } if (*log, found) == (of, &error));
+    let is_held = forge.held() == 1;
+    assert_eq!(forge.world.has_event(VICTIM, refused), !is_held);
+    is_held
+}
+
+#[test]
+fn whoever_makes_up_domains_takes_no_room_from_peers() {
+    let mut random = ChaCha20Rng::seed_from_u64(4);
+    let mut stranger = || DomainKeys::generate(&mut random, 0..i64::MAX).unwrap();
+    let (one, other) = (stranger(), stranger());
+    for (count, fits) in [
+        (LOGS_OF_STRANGERS_MAX - 1, true),
+        (LOGS_OF_STRANGERS_MAX, false),
+    ] {
+        let mut forge = Forge::new();
+        domain_with_logs_of(&mut forge.world, VICTIM, (&one, count as u32));
+        assert_eq!(is_taken_up(&mut forge, &other), fits);
+        let keys = Arc::clone(&forge.keys);
+        assert!(is_taken_up(&mut forge, &keys), "a log of the peer itself");
+    }
+}
+
+#[test]
+fn one_domain_has_so_many_logs_and_no_more() {
+    for (count, fits) in [(LOGS_OF_ORIGIN_MAX - 1, true), (LOGS_OF_ORIGIN_MAX, false)] {
+        let mut forge = Forge::new();
+        let keys = Arc::clone(&forge.keys);
+        domain_with_logs_of(&mut forge.world, VICTIM, (&keys, count as u32));
+        assert_eq!(is_taken_up(&mut forge, &keys), fits);
+        let other = Arc::clone(&forge.world.domains[2].keys);
+        forge.world.grant(VICTIM, 2, &[], &["public"]);
+        assert!(is_taken_up(&mut forge, &other), "another one has room");
     }
 }
 
