@@ -134,7 +134,7 @@ fn rule(circle: &Circle, random: &mut ChaCha8Rng) -> Rule {
         rule.in_force = Some(match below(random, 3) {
             0 => window(Some(one), None),
             1 => window(None, Some(one)),
-            _ => window(Some(one.min(other)), Some(one.max(other))),
+            _ => window(Some(one.min(other)), Some(one.max(other) + 1)),
         });
     }
     rule

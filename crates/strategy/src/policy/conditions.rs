@@ -129,7 +129,9 @@ impl Conditions {
 
     /// Whether some fact of a compartment may be meant now.
     pub(super) fn concerns(&self, compartment: &str, now_ms: u64) -> bool {
-        self.allows_compartment(compartment) && self.window.in_force.contains(as_moment(now_ms))
+        self.allows_compartment(compartment)
+            && !self.window.is_empty()
+            && self.window.in_force.contains(as_moment(now_ms))
     }
 
     /// Whether a fact is meant now: as [`means`](Self::means) says, while the rule is in force.

@@ -51,6 +51,9 @@ pub enum PolicyError {
         "`{0}` is an empty list, which means nothing at all; leave the key out to mean everything"
     )]
     EmptyList(&'static str),
+    /// A security policy that is never in force, or about facts of no time: it would keep back nothing.
+    #[error("a window ends before it begins, so the rule would keep back nothing")]
+    EmptyWindow,
     /// A filter that is none.
     #[error("`where`: {0}")]
     Expression(#[from] ExpressionError),
@@ -60,6 +63,12 @@ pub enum PolicyError {
     /// A file that is too long.
     #[error("a file of {0} bytes, the limit is {POLICY_BYTES_MAX}")]
     FileTooLong(usize),
+    /// A group among the entries of a group.
+    #[error("a group names no other groups, and this one names `{0}`")]
+    GroupInGroup(String),
+    /// Hexadecimal digits that are no id, and would be taken for the name of somebody.
+    #[error("{0:?} is no id; an id has 64 hexadecimal digits, in lower case")]
+    Id(String),
     /// A list with too many entries.
     #[error("{0} entries in a list, the limit is {LIST_MAX}")]
     ListTooLong(usize),

@@ -229,6 +229,12 @@ impl Reader<'_> {
             .patterns("withhold", raw.withhold.as_ref())?
             .unwrap_or_default();
         let protection = self.optional(&raw.protection, |word| self.protection(word))?;
+        for raw in [&raw.valid, &raw.known, &raw.in_force] {
+            let is_empty = self.window(raw)?.is_empty();
+            if let Some(from) = raw.from.as_ref().filter(|_| is_empty) {
+                return Err(self.wrong(from.span().start, PolicyError::EmptyWindow));
+            }
+        }
         if !refuses && withholds.is_empty() && protection.is_none() {
             return Err(self.wrong(span.start, PolicyError::NoEffect));
         }
@@ -307,6 +313,10 @@ impl Reader<'_> {
                 }
             })?;
             for member in self.entries("groups", members)? {
+                if member.get_ref().starts_with('@') {
+                    let error = PolicyError::GroupInGroup(member.get_ref().clone());
+                    return Err(self.wrong(member.span().start, error));
+                }
                 patterns.insert(self.domain(member)?);
             }
         }
@@ -317,8 +327,18 @@ impl Reader<'_> {
     }
 
     fn domain(&self, text: &Text) -> Result<DomainPattern, InvalidPolicy> {
-        self.pattern(text)
-            .map(|pattern| DomainPattern::new(pattern.as_str()))
+        let pattern = self.pattern(text)?;
+        match DomainPattern::new(pattern.as_str()) {
+            DomainPattern::Named(name) if is_like_id(name.as_str()) => {
+                let id = name.as_str().to_ascii_lowercase();
+                let is_id = matches!(DomainPattern::new(&id), DomainPattern::Id(_));
+                Err(InvalidPolicy {
+                    suggestion: is_id.then_some(id),
+                    ..self.wrong(text.span().start, PolicyError::Id(text.get_ref().clone()))
+                })
+            }
+            meant => Ok(meant),
+        }
     }
 
     fn patterns(
@@ -487,9 +507,17 @@ impl Reader<'_> {
     }
 }
 
+/// Whether nobody would call a peer so: what was meant is an id.
+fn is_like_id(text: &str) -> bool {
+    text.len() >= ID_DIGITS_MIN && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 fn is_printable(text: &str, bytes_max: usize) -> bool {
     !text.is_empty() && text.len() <= bytes_max && !text.chars().any(char::is_control)
 }
+
+/// So many hexadecimal digits and nothing else are an id, or a part of one.
+const ID_DIGITS_MIN: usize = 32;
 
 const FACT_TYPES: [&str; 9] = [
     "cross_domain",

@@ -541,6 +541,17 @@ fn a_compartment_of_which_everything_is_refused_is_not_named() {
 }
 
 #[test]
+fn who_is_granted_facts_of_no_time_does_not_learn_that_a_log_is_there() {
+    for key in ["valid", "known", "in_force"] {
+        let never = format!("{key} = {{ from = 2018-02-01, until = 2018-01-01 }}");
+        let policy = policy(&rule("out", "a", &never));
+        for now_ms in [0, 1_516_000_000_000, 1_600_000_000_000] {
+            assert!(!policy.shares_compartment("public", now_ms), "{key}");
+        }
+    }
+}
+
+#[test]
 fn edges_are_when_a_rule_comes_into_force_or_goes_out_of_it() {
     let at = |ms| format!("1970-01-01T00:00:00.{ms:03}Z");
     let in_force = |from, until| {

@@ -187,6 +187,58 @@ fn empty_lists_and_volumes_of_nothing_are_refused() {
 }
 
 #[test]
+fn a_group_in_a_group_is_refused_since_nobody_would_be_meant_by_it() {
+    let groups = "[groups]\npress = [\"press.*\"]\noutside = [\"seismo.ca\", \"@press\"]\n";
+    let text = |peers: &str| {
+        format!("{groups}[[security]]\nname = \"a\"\npeers = [\"{peers}\"]\nwithhold = [\"sig\"]\n")
+    };
+    let expected = "line 3, column 25: a group names no other groups, and this one names `@press`";
+    assert_eq!(message(&text("@outside")), expected);
+    assert!(parse(&text("@press")).is_ok());
+}
+
+#[test]
+fn digits_that_are_no_id_are_refused_since_nobody_is_called_so() {
+    let peers =
+        |peers: &str| format!("[[security]]\nname = \"a\"\npeers = [\"{peers}\"]\nrefuse = true\n");
+    let id = "4f0b8b0d5c0f5f3d4f0b8b0d5c0f5f3d4f0b8b0d5c0f5f3d4f0b8b0d5c0f5f3d";
+    assert!(parse(&peers(id)).is_ok());
+    let upper = id.to_ascii_uppercase();
+    let expected = format!(
+        "line 3, column 10: {upper:?} is no id; an id has 64 hexadecimal digits, in lower case; did you mean `{id}`?"
+    );
+    assert_eq!(message(&peers(&upper)), expected);
+    for cut in [32, 63] {
+        let found = error(&peers(&id[..cut]));
+        assert_eq!(found, (3, 10, PolicyError::Id(id[..cut].to_owned())));
+    }
+    for name in ["cafe", "press.herald", &id[..31], "4f0b*"] {
+        assert!(parse(&peers(name)).is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn a_restriction_that_would_never_restrict_is_refused() {
+    let rule = |section: &str, key: &str, window: &str| {
+        format!(
+            "[[{section}]]\nname = \"a\"\npeers = [\"*\"]\ncompartments = [\"*\"]\n{key} = {window}\n"
+        )
+    };
+    let security = |key: &str, window: &str| rule("security", key, window) + "refuse = true\n";
+    for key in ["valid", "known", "in_force"] {
+        for until in ["2018-01-01", "2018-02-01"] {
+            let window = format!("{{ from = 2018-02-01, until = {until} }}");
+            let column = key.len() + 13;
+            let expected = (5, column, PolicyError::EmptyWindow);
+            assert_eq!(error(&security(key, &window)), expected);
+            // What grants nothing opens nothing; a check names it.
+            assert!(parse(&rule("out", key, &window)).is_ok());
+        }
+        assert!(parse(&security(key, "{ from = 2018-01-01, until = 2018-02-01 }")).is_ok());
+    }
+}
+
+#[test]
 fn policy_files_have_limits() {
     let blank = |length| " ".repeat(length);
     assert!(parse(&blank(POLICY_BYTES_MAX)).is_ok());
@@ -227,6 +279,17 @@ fn policy_files_have_limits() {
     assert!(parse(&pattern(PATTERN_BYTES_MAX)).is_ok());
     let long = PolicyError::PatternTooLong(PATTERN_BYTES_MAX + 1);
     assert_eq!(error(&pattern(PATTERN_BYTES_MAX + 1)).2, long);
+}
+
+#[test]
+fn values_in_values_without_end_are_refused() {
+    const DEPTH: usize = POLICY_BYTES_MAX / 8;
+    for (open, close) in [("[", "]"), ("{a=", "}"), ("a.", "")] {
+        let nested = open.repeat(DEPTH) + "a = 1" + &close.repeat(DEPTH);
+        for text in [format!("a = {nested}"), nested.clone(), with(&nested)] {
+            assert!(parse(&text).is_err(), "{open}");
+        }
+    }
 }
 
 #[test]

@@ -32,10 +32,18 @@ fn list(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     some.prop_map(|words| format!("{words:?}"))
 }
 
-fn window() -> impl Strategy<Value = String> {
-    let at = |ms: u32| format!("1970-01-01T00:00:00.{ms:03}Z");
+fn window() -> impl Strategy<Value = (u32, u32)> {
     (0..9_u32, 0..9_u32)
-        .prop_map(move |(from, until)| format!("{{ from = {}, until = {} }}", at(from), at(until)))
+}
+
+/// A window in the words of a file. One that ends before it begins may grant, but not restrict.
+fn window_text((from, until): (u32, u32), grants: bool) -> String {
+    let (from, until) = match grants {
+        true => (from, until),
+        false => (from.min(until), from.max(until) + 1),
+    };
+    let at = |ms: u32| format!("1970-01-01T00:00:00.{ms:03}Z");
+    format!("{{ from = {}, until = {} }}", at(from), at(until))
 }
 
 /// The conditions that a rule may have beside its peers and compartments.
@@ -66,14 +74,16 @@ fn draft() -> impl Strategy<Value = Draft> {
         rarely(list(&["event", "st*"]).boxed()),
         rarely(list(&["reviewed", "draft", "", "*"]).boxed()),
         rarely(list(&["none", "audience", "any"]).boxed()),
-        rarely(window().boxed()),
-        rarely(window().boxed()),
+        prop::option::weighted(0.2, window()),
+        prop::option::weighted(0.2, window()),
         prop::option::weighted(0.3, window()),
         prop::option::weighted(0.4, filters.prop_map(str::to_owned)),
     );
     let effect = prop::option::of(list(&["sig", "f*", "mag"]));
     (values, effect, any::<bool>()).prop_map(|(values, withheld, grants)| {
         let (types, resources, labels, onward, valid, known, in_force, filter) = values;
+        let text = |window: Option<_>| window.map(|window| window_text(window, grants));
+        let [valid, known, in_force] = [valid, known, in_force].map(text);
         let values = [
             types, resources, labels, onward, valid, known, in_force, filter,
         ];
