@@ -86,6 +86,8 @@ pub struct Engine {
     pub(crate) logs: BTreeMap<LogId, LogState>,
     /// The lanes in which this store writes; those that are behind what a peer holds are not written any more.
     pub(crate) lanes: BTreeMap<CompartmentId, LaneId>,
+    /// In which compartments a lane was given up for the word of a peer alone. Stores are set back between two engines.
+    pub(crate) doubted: BTreeSet<(DomainId, CompartmentId)>,
     pub(crate) compartments: Compartments,
     pub(crate) restored: bool,
     pub(crate) heads: Recent<(CompartmentId, ConflictKey), OwnHeads>,
@@ -177,6 +179,7 @@ impl Engine {
             stored_keys,
             logs: restored.logs,
             lanes: restored.lanes,
+            doubted: BTreeSet::new(),
             compartments: restored.compartments,
             restored: restored.marker,
             heads: Recent::new(HEADS_GENERATION_KEYS),

@@ -9,7 +9,6 @@ mod rounds;
 mod sending;
 
 use causality_envelope::SessionKeys;
-use causality_fact::CompartmentId;
 use causality_fact::DomainId;
 use causality_fact::LogId;
 use causality_wire::Announce;
@@ -68,8 +67,6 @@ pub(crate) struct Session {
     receiving: Receiving,
     /// Logs of which the peer holds another tree.
     forked: BTreeSet<LogId>,
-    /// Compartments whose lane was given up because the peer holds more of it, or another one.
-    given_up: BTreeSet<CompartmentId>,
     sets_due: BTreeMap<LogId, SetsDue>,
     /// Rows for known positions that came in this step: the engine takes them up behind it.
     pub(crate) upgrades: Vec<(LogId, Upgrade)>,
@@ -97,7 +94,6 @@ impl Session {
             sending: Sending::default(),
             receiving: Receiving::default(),
             forked: BTreeSet::new(),
-            given_up: BTreeSet::new(),
             sets_due: BTreeMap::new(),
             upgrades: Vec::new(),
             is_live: false,

@@ -470,10 +470,10 @@ impl Session {
         Ok(())
     }
 
-    /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, or every append would
-    /// open another lane for a liar.
+    /// Writes no more to an own lane, for what the peer says without proof: in each compartment once, in whichever session, or
+    /// every append would open another lane for a liar.
     pub(super) fn give_up(&mut self, engine: &mut Engine, lane: GivenUp) -> Result<(), SyncError> {
-        if !self.given_up.insert(lane.log().compartment) {
+        if !engine.doubted.insert((self.peer, lane.log().compartment)) {
             return Err(SyncError::Violation("a second lane that is not the own"));
         }
         engine.give_up(lane);

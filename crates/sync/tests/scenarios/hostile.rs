@@ -199,8 +199,8 @@ fn log_numbers_are_given_once_and_by_their_side() {
 
 #[test]
 fn to_claim_more_or_other_of_the_victims_lanes_ends_the_session() {
-    // Both lanes in which the victim has written: more than it has, or as much, but another log.
-    for size in [1_000, 1] {
+    // Both lanes in which the victim has written: more than it has, or as much, but another log; at once, or in two sessions.
+    for (size, calls_again) in [(1_000, false), (1, false), (1_000, true), (1, true)] {
         let mut forge = Forge::new();
         forge.world.append(VICTIM, vec![draft(1)]);
         let first = forge.world.own_log(VICTIM);
@@ -219,6 +219,10 @@ fn to_claim_more_or_other_of_the_victims_lanes_ends_the_session() {
         forge.world.append(VICTIM, vec![draft(2)]);
         let lanes = forge.world.engine(VICTIM).logs().map(|(log, _)| *log);
         let second = lanes.into_iter().find(|log| *log != first).unwrap();
+        if calls_again {
+            forge.world.hang_up(forge.session);
+            forge.session = forge.world.connect_liar(LIAR, VICTIM);
+        }
         forge.say(claim(2, second));
         let error = forge.world.end_of(VICTIM, forge.session);
         let error = error.unwrap().to_string();
