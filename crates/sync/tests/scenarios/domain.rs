@@ -1,7 +1,9 @@
 //! One domain of the world: an engine over a store in memory, with what it wants read and written.
 
 use causality_envelope::DomainKeys;
-use causality_fact::{BLOCK_LEAVES, CHUNK_BYTES_MAX, DomainId, Entry, FactCore, FactId, RowCore};
+use causality_fact::{
+    BLOCK_LEAVES, CHUNK_BYTES_MAX, DomainId, Entry, FactCore, FactId, LogId, RowCore,
+};
 use causality_store::{
     Batch, FactReader as _, FactStore as _, MemoryStore, NewEntry, Place, RESTORED_KEY, SideKey,
     SideRange, SideTable, SideWrite, StoreError, StoredEntry,
@@ -119,6 +121,27 @@ impl Domain {
             },
             Entry::Withheld { .. } => None,
         }
+    }
+
+    /// What the store has of a log: its entries, and the rows of side tables whose keys name it, but for what others have of
+    /// it.
+    pub(crate) fn contents(&self, log: &LogId) -> (Vec<StoredEntry>, Vec<SideWrite>) {
+        let entries = now(self.store.scan(log, 0..1 << 40, 1 << 26)).unwrap();
+        let name = log.to_bytes();
+        let names = |key: &[u8]| key.windows(name.len()).any(|window| window == name);
+        let mut side = Vec::new();
+        for (table, rows) in tables(&read_state(&self.store)) {
+            let rows = rows
+                .0
+                .iter()
+                .filter(|(key, _)| names(key) && table != SETTLEMENTS);
+            side.extend(rows.map(|(key, value)| SideWrite {
+                table,
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+        }
+        (entries, side)
     }
 
     /// The store with everything that was in it at some time.

@@ -4,12 +4,12 @@ use causality_envelope::DomainKeys;
 use causality_fact::{
     Aspect, CompartmentId, ContentHash, Encoder, Entry, FactCore, Hlc, Label, LaneId, LogId,
     Onward, References, Row, Seed, TemporalFact, TreeHash, TreeHead, ValidTime, Value,
-    WholeContent, leaf_hash, right_hashes, root_of,
+    WholeContent, encode_reveal, leaf_hash, right_hashes, root_of,
 };
 use causality_sync::{Event, LogError, SessionId, StreamNumber, SyncError};
 use causality_wire::{
     Announce, BoundedBytes, BoundedString, BoundedVec, FactSync, Frontier, FrontierPart, Hashes,
-    Held, LogName, LogNumber, LogState, Page, Receives, SyncMessage,
+    Held, LogName, LogNumber, LogState, Page, Receives, Reveal, SyncMessage,
 };
 use std::sync::Arc;
 
@@ -76,6 +76,8 @@ impl Forge {
         let number = match &message {
             SyncMessage::Announce(announce) => Some(announce.log),
             SyncMessage::FactSync(chunk) => Some(chunk.log),
+            SyncMessage::Reveal(reveal) => Some(reveal.log),
+            SyncMessage::Holes(holes) => Some(holes.log),
             _ => None,
         };
         let stream = number.map_or(StreamNumber::CONTROL, |n| StreamNumber(1 + (n.0 % 8) as u8));
@@ -191,18 +193,36 @@ impl Forge {
 
     /// Rows that are said to stand from `from` on in a log of `all`.
     pub(crate) fn chunk(&self, from: u64, rows: &[Row], all: &[Row]) -> FactSync {
-        let end = from + rows.len() as u64;
+        let entries: Vec<_> = rows.iter().cloned().map(Entry::Row).collect();
+        self.chunk_of(from, &entries, all)
+    }
+
+    /// Entries that are said to stand from `from` on in a log of `all`.
+    pub(crate) fn chunk_of(&self, from: u64, entries: &[Entry], all: &[Row]) -> FactSync {
+        let end = from + entries.len() as u64;
         let behind = leaves(all.get(end as usize..).unwrap_or_default());
-        let mut entries = Encoder::new();
-        for row in rows {
-            Entry::Row(row.clone()).encode(&mut entries);
-        }
+        let mut to = Encoder::new();
+        entries.iter().for_each(|entry| entry.encode(&mut to));
         FactSync {
             log: self.number,
             from,
-            entries: BoundedBytes::new(entries.finish()).unwrap(),
+            entries: BoundedBytes::new(to.finish()).unwrap(),
             right: Hashes::new(&right_hashes(end, all.len() as u64, &behind).unwrap()).unwrap(),
         }
+    }
+
+    /// Rows that are said to stand at known positions.
+    pub(crate) fn reveal<'a>(&self, rows: impl IntoIterator<Item = (u64, &'a Row)>) -> SyncMessage {
+        let rows = rows.into_iter();
+        let rows = encode_reveal(rows.map(|(position, row)| (position, row.bytes())));
+        self.reveal_of(rows)
+    }
+
+    pub(crate) fn reveal_of(&self, rows: Vec<u8>) -> SyncMessage {
+        SyncMessage::Reveal(Reveal {
+            log: self.number,
+            rows: BoundedBytes::new(rows).unwrap(),
+        })
     }
 
     /// Facts of the liar at these times.

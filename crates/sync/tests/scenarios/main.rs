@@ -10,6 +10,7 @@ mod forge;
 mod grants;
 mod holes;
 mod hostile;
+mod hostile_reveals;
 mod lanes;
 mod limits;
 mod live;
