@@ -261,3 +261,29 @@ fn a_grant_that_comes_between_the_pages_of_an_open_is_not_forgotten() {
     let is_open = |m: &&mut SyncMessage| matches!(m, SyncMessage::Frontier(f) if f.part == FrontierPart::Open);
     assert!(heard.iter().any(is_open), "{heard:?}");
 }
+
+#[test]
+fn of_a_log_that_it_does_not_hold_a_domain_does_not_tell_that_it_knows_the_origin() {
+    // The second has keys of the first, for it holds a log that the third must not know of. Asked about the public log
+    // of the first, it told how many.
+    let mut world = World::new(3, 12);
+    world.grant(0, 1, &["secret"], &[]);
+    world.grant(1, 0, &[], &["secret"]);
+    world.append_to(0, "secret", vec![draft(1)]);
+    world.sync(1, 0);
+    assert_eq!(world.count(1), 1);
+    world.append(0, vec![draft(2)]);
+    world.sync(2, 0);
+    world.overheard = Some(Vec::new());
+    world.sync(2, 1);
+    let mut states = 0;
+    for sent in world.overheard.take().unwrap() {
+        if let (SyncMessage::Frontier(frontier), 1) = (sent.message, sent.from) {
+            assert!(frontier.logs.iter().all(|state| state.keys == 0));
+            states += frontier.logs.len();
+        }
+    }
+    assert_eq!(states, 1);
+    // It gets the log all the same, and the keys once more.
+    assert_eq!(world.count(1), 2);
+}
