@@ -1,11 +1,11 @@
 //! Engine and model, step by step through the same worlds: after each meeting they hold the same, and the engine sent as many
 //! facts as the model, and asked for no more.
 
-use causality_fact::{DomainId, Entry, Label, LogId, Onward, RowCore, Value};
+use causality_fact::{CompartmentId, DomainId, Entry, Label, LogId, Onward, Row, RowCore, Value};
 use causality_store::{FactReader as _, MemoryStore};
 use causality_strategy::SyncPolicies;
 use causality_sync::{Appended, Direction, Draft, Event, SessionId, SyncError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::dice::Dice;
@@ -14,8 +14,8 @@ use crate::model::{
     Act, CLASSES, CORE, FIELDS, FULL, HIDDEN, Held, Log, Model, ROUNDS_MAX, Refused, Rule, Traffic,
     Visible, acts, class,
 };
-use crate::overheard::{is_request, rows};
-use crate::world::{PUBLIC, Sent, World};
+use crate::overheard::{Heard, Numbers, is_request};
+use crate::world::{PUBLIC, World};
 
 /// A session that stays, and its two domains.
 type Lasting = (SessionId, [usize; 2]);
@@ -26,10 +26,17 @@ pub(crate) struct Twin {
     pub(crate) world: World,
     backups: Vec<Option<MemoryStore>>,
     names: BTreeMap<LogId, Log>,
+    /// The logs that numbers stand for.
+    numbers: Numbers,
     /// What was heard and not taken yet.
-    heard: Vec<Sent>,
+    heard: Vec<Heard>,
+    /// Domains that share compartments which the model does not know, of names that begin with [`SHARED`].
+    pub(crate) audience: BTreeSet<usize>,
     seed: u64,
 }
+
+/// How the names of the compartments begin that some domains share beside the one of the model.
+pub(crate) const SHARED: &str = "shared-";
 
 impl Twin {
     pub(crate) fn new(dice: &mut Dice, seed: u64) -> Self {
@@ -41,7 +48,9 @@ impl Twin {
             names: BTreeMap::new(),
             model,
             world,
+            numbers: Numbers::default(),
             heard: Vec::new(),
+            audience: BTreeSet::new(),
             seed,
         };
         for domain in 0..twin.model.count() {
@@ -59,7 +68,17 @@ impl Twin {
     fn set_policy(&mut self, domain: usize, peer: usize) {
         let own = self.world.id(domain);
         let rule = &self.model.rules[&(domain, peer)];
-        let text = policy_file(rule, &self.model.refused[domain], own);
+        let mut text = policy_file(rule, &self.model.refused[domain], own);
+        if [domain, peer].iter().all(|one| self.audience.contains(one)) {
+            for section in ["out", "in"] {
+                writeln!(
+                    text,
+                    "[[{section}]]\nname = \"{section} shared\"\npeers = [\"*\"]"
+                )
+                .unwrap();
+                writeln!(text, "compartments = [\"{SHARED}*\"]").unwrap();
+            }
+        }
         let policies = SyncPolicies::parse(&text).unwrap();
         self.world.set_policies(domain, peer, &policies);
     }
@@ -110,9 +129,8 @@ impl Twin {
         self.model.perform(Act::Append { domain, count });
         let own = self.world.id(domain);
         let logs = self.world.engine(domain).logs();
-        let public = self.world.engine(domain).compartment_by_name(PUBLIC);
         let own = logs
-            .filter(|(log, _)| log.origin == own && Some(log.compartment) == public)
+            .filter(|(log, _)| log.origin == own && is_public(log))
             .map(|(log, _)| *log);
         for id in own.collect::<Vec<_>>() {
             self.names.entry(id).or_insert(log);
@@ -137,29 +155,40 @@ impl Twin {
     }
 
     /// What went over the links since the last call.
-    pub(crate) fn take_heard(&mut self) -> Vec<Sent> {
+    pub(crate) fn take_heard(&mut self) -> Vec<Heard> {
         self.traffic();
         std::mem::take(&mut self.heard)
     }
 
-    /// What went over the links since the last call; nothing of it was withheld.
+    /// Which log of the model this is, if it is one.
+    pub(crate) fn name(&self, log: &LogId) -> Option<Log> {
+        self.names.get(log).copied()
+    }
+
+    /// What of the logs of the model went over the links since the last call; nothing of it was withheld.
     fn traffic(&mut self) -> Traffic {
         let mut traffic = Traffic::default();
         for sent in self.world.hear() {
-            self.heard.push(sent.clone());
-            traffic.asked += u64::from(is_request(&sent.message));
-            for row in rows(&sent.message, self.world.id(sent.from)) {
-                traffic.rows += 1;
-                let RowCore::Known(core) = row.core() else {
-                    panic!("a core of this version")
-                };
-                let class: usize = core.label.as_str()[1..].parse().unwrap();
-                let shown = self.model.rules[&(sent.from, sent.to)][class];
-                let visible = visible(row.mask());
-                assert_eq!(visible & !shown, 0, "seed {}: shown: {row:?}", self.seed);
+            let heard = self.numbers.hear(sent);
+            if heard.logs.iter().all(is_public) {
+                traffic.asked += u64::from(is_request(&heard.sent.message));
+                traffic.rows += self.assert_permitted(&heard);
             }
+            self.heard.push(heard);
         }
         traffic
+    }
+
+    /// Nothing of the rows of a message is withheld from whom it goes to. Returns how many there are.
+    fn assert_permitted(&self, heard: &Heard) -> u64 {
+        let rows = heard.rows();
+        for (_, row) in &rows {
+            let class = class_of(row);
+            let shown = self.model.rules[&(heard.sent.from, heard.sent.to)][class];
+            let visible = visible(row.mask());
+            assert_eq!(visible & !shown, 0, "seed {}: shown: {row:?}", self.seed);
+        }
+        rows.len() as u64
     }
 
     /// A domain holds the same as in the model.
@@ -332,7 +361,19 @@ pub(crate) fn draft(position: u64) -> Draft {
     draft
 }
 
-fn visible(mask: Option<causality_fact::FieldMask>) -> Visible {
+fn is_public(log: &LogId) -> bool {
+    log.compartment == CompartmentId::PUBLIC
+}
+
+/// The class of the fact in a row.
+pub(crate) fn class_of(row: &Row) -> usize {
+    let RowCore::Known(core) = row.core() else {
+        panic!("a core of this version")
+    };
+    core.label.as_str()[1..].parse().unwrap()
+}
+
+pub(crate) fn visible(mask: Option<causality_fact::FieldMask>) -> Visible {
     mask.map_or(FULL, |mask| CORE | mask.bits() as Visible)
 }
 

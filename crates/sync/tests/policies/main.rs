@@ -6,7 +6,9 @@ mod agree;
 mod dice;
 mod leaks;
 mod model;
+mod order;
 mod overheard;
+mod secrets;
 
 #[expect(dead_code, reason = "the stories next door need the rest of it")]
 #[path = "../scenarios/domain.rs"]

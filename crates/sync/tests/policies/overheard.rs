@@ -1,7 +1,9 @@
-//! What went over the links of a world, looked at from outside: rows, requests, and bytes that should not be there.
+//! What went over the links of a world, looked at from outside: which logs it is about, rows, and requests.
 
-use causality_fact::{DomainId, Entry, Row, decode_entries, decode_reveal};
-use causality_wire::SyncMessage;
+use causality_fact::{Entry, LogId, Row, decode_entries, decode_reveal};
+use causality_sync::SessionId;
+use causality_wire::{LogName, LogNumber, LogState, SyncMessage};
+use std::collections::BTreeMap;
 
 use crate::world::{Sent, World};
 
@@ -12,23 +14,73 @@ impl World {
     }
 }
 
-/// The rows that a message carries. Their origin is not said in them, and their ids are not those of their facts if it is
-/// another one.
-pub(crate) fn rows(message: &SyncMessage, origin: DomainId) -> Vec<Row> {
-    match message {
-        SyncMessage::FactSync(chunk) => {
-            let entries = decode_entries(&chunk.entries, origin).unwrap().into_iter();
-            let row = |entry| match entry {
-                Entry::Row(row) => Some(row),
-                Entry::Withheld { .. } => None,
-            };
-            entries.filter_map(row).collect()
+/// A message, and the logs that it is about.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) sent: Sent,
+    pub(crate) logs: Vec<LogId>,
+}
+
+impl Heard {
+    /// The rows that it carries, at their positions.
+    pub(crate) fn rows(&self) -> Vec<(u64, Row)> {
+        let entries = self.entries().into_iter();
+        let row = |(position, entry)| match entry {
+            Entry::Row(row) => Some((position, row)),
+            Entry::Withheld { .. } => None,
+        };
+        entries.filter_map(row).collect()
+    }
+
+    /// What it says of positions, at a hash or in a row.
+    pub(crate) fn entries(&self) -> Vec<(u64, Entry)> {
+        match &self.sent.message {
+            SyncMessage::FactSync(chunk) => {
+                let entries = decode_entries(&chunk.entries, self.logs[0].origin).unwrap();
+                (chunk.from..).zip(entries).collect()
+            }
+            SyncMessage::Reveal(reveal) => {
+                let rows = decode_reveal(&reveal.rows, self.logs[0].origin).unwrap();
+                let entry = |(position, row)| (position, Entry::Row(row));
+                rows.into_iter().map(entry).collect()
+            }
+            _ => Vec::new(),
         }
-        SyncMessage::Reveal(reveal) => {
-            let rows = decode_reveal(&reveal.rows, origin).unwrap();
-            rows.into_iter().map(|(_, row)| row).collect()
-        }
-        _ => Vec::new(),
+    }
+}
+
+/// Which logs the numbers of sessions stand for.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers(BTreeMap<(SessionId, LogNumber), LogId>);
+
+impl Numbers {
+    /// Finds the logs of a message. All have to come, in the order in which they were sent.
+    pub(crate) fn hear(&mut self, sent: Sent) -> Heard {
+        let numbers = match &sent.message {
+            SyncMessage::Frontier(frontier) => {
+                let mut number = |state: &LogState| {
+                    if let LogName::New { number, log, .. } = state.log {
+                        let before = self.0.insert((sent.session, number), log);
+                        assert_eq!(before, None, "a number stands for one log: {sent:?}");
+                    }
+                    state.log.number()
+                };
+                frontier.logs.iter().map(&mut number).collect()
+            }
+            SyncMessage::SetsRequest(asked) => vec![asked.log],
+            SyncMessage::Sets(sets) => vec![sets.log],
+            SyncMessage::Announce(announce) => vec![announce.log],
+            SyncMessage::FactSync(chunk) => vec![chunk.log],
+            SyncMessage::Receipt(receipt) => vec![receipt.log],
+            SyncMessage::Reveal(reveal) => vec![reveal.log],
+            SyncMessage::Holes(holes) => vec![holes.log],
+            SyncMessage::CaughtUp(_) | SyncMessage::Goodbye(_) | SyncMessage::Convergence(_) => {
+                Vec::new()
+            }
+        };
+        let log = |number| self.0[&(sent.session, number)];
+        let logs = numbers.into_iter().map(log).collect();
+        Heard { sent, logs }
     }
 }
 

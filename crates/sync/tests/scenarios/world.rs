@@ -40,6 +40,7 @@ pub(crate) struct World {
 /// A message as it left a domain.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
+    pub(crate) session: SessionId,
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) message: SyncMessage,
@@ -534,6 +535,7 @@ impl World {
                         let to = link.ends[usize::from(link.ends[0] == domain)];
                         if let Some(overheard) = &mut self.overheard {
                             overheard.push(Sent {
+                                session,
                                 from: domain,
                                 to,
                                 message: message.clone(),
