@@ -28,6 +28,9 @@ pub(crate) struct Domain {
     seed: u64,
     pub(crate) loads: Vec<(Ticket, Load)>,
     pub(crate) commits: VecDeque<(Ticket, Batch)>,
+    /// How often something was to be read, and to be written.
+    pub(crate) reads: u64,
+    pub(crate) writes: u64,
     /// How many commits succeed before one fails.
     pub(crate) commits_left: Option<u64>,
 }
@@ -44,6 +47,8 @@ impl Domain {
             seed,
             loads: Vec::new(),
             commits: VecDeque::new(),
+            reads: 0,
+            writes: 0,
             commits_left: None,
         }
     }

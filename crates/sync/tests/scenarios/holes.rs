@@ -9,7 +9,7 @@ use crate::domain::now;
 use crate::world::{World, draft, large_draft};
 
 /// What a domain gives by rules, and takes from everybody.
-fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
+pub(crate) fn rules(world: &mut World, domain: usize, peer: usize, out: &str) {
     let text = format!(
         "{out}\n[[in]]\nname = \"all\"\npeers = [\"{}\"]\ncompartments = [\"public\"]\n",
         world.id(peer)
@@ -39,7 +39,7 @@ pub(crate) fn fields_held(world: &World, domain: usize, of: usize) -> Vec<Option
         .collect()
 }
 
-const ABOVE: &str = "[[out]]\nname = \"above\"\npeers = [\"PEER\"]\ncompartments = [\"public\"]\nwhere = 'number >= LIMIT'\n";
+pub(crate) const ABOVE: &str = "[[out]]\nname = \"above\"\npeers = [\"PEER\"]\ncompartments = [\"public\"]\nwhere = 'number >= LIMIT'\n";
 
 #[test]
 fn a_peer_gets_what_the_rules_grant_and_the_rest_when_they_widen() {

@@ -24,4 +24,5 @@ mod relays;
 mod restore;
 mod schedules;
 mod sets;
+mod widening;
 mod world;

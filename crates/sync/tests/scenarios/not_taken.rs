@@ -1,11 +1,13 @@
 //! Facts that a domain's rules do not let in, and what becomes of them when these rules change.
 
+use causality_fact::LaneId;
 use causality_strategy::SyncPolicies;
-use causality_sync::Completeness;
-use causality_wire::SyncMessage;
+use causality_sync::{Completeness, RequestId, StreamNumber, SyncError};
+use causality_wire::{FrontierPart, LogNumber, Page, Receipt, RefusalReason, SyncMessage};
 
+use crate::forge::{Forge, LIAR, VICTIM, frontier};
 use crate::holes::fields_held;
-use crate::world::{PUBLIC, World, draft};
+use crate::world::{PUBLIC, Sent, World, draft};
 
 const WITHOUT_NUMBER: &str = "
 [[security]]
@@ -172,4 +174,133 @@ fn a_state_from_before_a_chunk_does_not_hide_what_became_known_behind_it() {
             "seed {seed}"
         );
     }
+}
+
+/// A session of the victim with somebody honest, whose facts are on their way, beside that with a liar.
+struct Busy {
+    forge: Forge,
+    request: RequestId,
+}
+
+const HONEST: usize = 2;
+const HONEST_FACTS: u64 = 3_000;
+
+impl Busy {
+    /// The victim takes these facts of the liar, who has named his log.
+    fn new(takes: &str) -> Self {
+        let mut forge = Forge::new();
+        let world = &mut forge.world;
+        rules(world, (VICTIM, LIAR), "", takes);
+        world.append_many(HONEST, HONEST_FACTS);
+        let open = forge.open(0, vec![forge.state(99)]);
+        forge.say(open);
+        let world = &mut forge.world;
+        let session = world.connect(HONEST, VICTIM);
+        let request = world.start_round(HONEST, session);
+        Self { forge, request }
+    }
+
+    /// What the liar hears in receipts for his facts, which come in between those of somebody honest.
+    fn says(&mut self, messages: impl IntoIterator<Item = SyncMessage>) -> Vec<Receipt> {
+        let world = &mut self.forge.world;
+        world.overheard = Some(Vec::new());
+        while world.rows(HONEST, VICTIM) == 0 {
+            assert!(world.step());
+        }
+        assert!(world.report(HONEST, self.request).is_none());
+        for message in messages {
+            world.inject(self.forge.session, VICTIM, StreamNumber(1), message);
+        }
+        world.run();
+        // All that is honest has arrived.
+        assert_eq!(world.rows(HONEST, VICTIM), HONEST_FACTS);
+        let report = world.report(HONEST, self.request).unwrap();
+        assert_eq!(report.facts_sent, HONEST_FACTS);
+        let heard = world.overheard.take().unwrap().into_iter();
+        let receipt = |sent: Sent| match sent.message {
+            SyncMessage::Receipt(receipt) if sent.session == self.forge.session => Some(receipt),
+            _ => None,
+        };
+        heard.filter_map(receipt).collect()
+    }
+}
+
+/// What was refused, in all receipts together.
+fn refused(receipts: &[Receipt]) -> Vec<(u64, u64, RefusalReason)> {
+    let all = receipts.iter().flat_map(|receipt| receipt.refused.iter());
+    all.map(|refusal| (refusal.from, refusal.to, refusal.reason))
+        .collect()
+}
+
+#[test]
+fn what_exceeds_a_volume_is_put_off_with_a_word_while_others_are_served() {
+    let mut busy = Busy::new("volume = { facts = 5, bytes = 100000, seconds = 60 }");
+    let rows = busy.forge.rows(1..13);
+    let announce = SyncMessage::Announce(busy.forge.announce(&rows));
+    let chunk = SyncMessage::FactSync(busy.forge.chunk(0, &rows, &rows));
+    let receipts = busy.says([announce, chunk]);
+    assert_eq!(refused(&receipts), [(5, 12, RefusalReason::Policy)]);
+    let forge = &busy.forge;
+    let hidden = forge
+        .world
+        .engine(VICTIM)
+        .holes(&forge.log)
+        .unwrap()
+        .0
+        .len();
+    assert_eq!((forge.held(), hidden), (12, 7));
+    assert!(forge.world.is_open(forge.session));
+}
+
+#[test]
+fn what_the_rules_refuse_is_refused_with_a_word_while_others_are_served() {
+    let mut busy = Busy::new("where = 'number > 3 and number != 7'");
+    let rows = busy.forge.rows(1..11);
+    let announce = SyncMessage::Announce(busy.forge.announce(&rows));
+    let chunk = SyncMessage::FactSync(busy.forge.chunk(0, &rows, &rows));
+    let receipts = busy.says([announce, chunk]);
+    // Which positions, which the liar knows, and nothing of the rule.
+    let policy = RefusalReason::Policy;
+    assert_eq!(refused(&receipts), [(0, 3, policy), (6, 7, policy)]);
+    let forge = &busy.forge;
+    let hidden = forge
+        .world
+        .engine(VICTIM)
+        .holes(&forge.log)
+        .unwrap()
+        .0
+        .len();
+    assert_eq!((forge.held(), hidden), (10, 4));
+    assert!(forge.world.is_open(forge.session));
+}
+
+#[test]
+fn what_nobody_asked_for_ends_its_own_session_while_others_are_served() {
+    let mut busy = Busy::new("");
+    // Of a log that the liar has named, and only wants.
+    busy.forge.number = LogNumber(2);
+    busy.forge.log.lane = LaneId::new([2; 16]);
+    let mut state = busy.forge.state(9);
+    (state.offered, state.wanted) = (false, true);
+    let open = frontier(2, FrontierPart::Open, Page::Last, vec![state]);
+    busy.forge
+        .world
+        .inject(busy.forge.session, VICTIM, StreamNumber::CONTROL, open);
+    busy.forge
+        .world
+        .deliver(busy.forge.session, VICTIM, StreamNumber::CONTROL);
+    let rows = busy.forge.rows(1..4);
+    let announce = busy.forge.announce(&rows);
+    let world = &mut busy.forge.world;
+    world.inject(
+        busy.forge.session,
+        VICTIM,
+        StreamNumber(3),
+        SyncMessage::Announce(announce),
+    );
+    assert_eq!(busy.says([]), []);
+    let forge = &busy.forge;
+    let error = forge.world.end_of(VICTIM, forge.session).unwrap();
+    assert_eq!(*error, SyncError::Violation("facts that nobody asked for"));
+    assert_eq!(forge.held(), 0);
 }

@@ -1,7 +1,8 @@
 //! What relays pass on, keep back and are told of, by rules and by what facts say of themselves; and what time changes.
 
-use causality_fact::Onward;
+use causality_fact::{Onward, PositionSet};
 use causality_sync::{Completeness, Event, Input};
+use causality_wire::{BoundedBytes, SyncMessage};
 
 use crate::holes::fields_held;
 use crate::world::{World, draft};
@@ -158,5 +159,123 @@ fn whoever_sends_more_than_its_volume_is_put_off_and_nobody_else() {
         world.now_ms += 60_000;
         world.sync(0, 1);
         assert_eq!(count_held(&world, 1, 0), expected);
+    }
+}
+
+/// What one field of the facts is kept back of, beside the rule that gives them.
+fn without(field: &str) -> String {
+    format!("[[security]]\nname = \"without\"\npeers = [\"*\"]\nwithhold = [\"{field}\"]\n")
+}
+
+#[test]
+fn parts_of_facts_from_two_relays_make_whole_ones() {
+    let mut world = World::new(5, 7);
+    let pair = |number| {
+        let mut draft = draft(number);
+        draft.onward = Onward::Any;
+        let value = causality_fact::Value::Bool(true);
+        draft.content.insert("other".to_owned(), value);
+        draft
+    };
+    world.append(0, (0..4).map(pair).collect());
+    for relay in [1, 2] {
+        world.sync(0, relay);
+    }
+    rules(&mut world, (1, 3), &without("number"), "");
+    rules(&mut world, (2, 3), &without("other"), "");
+    let log = world.own_log(0);
+    let of = |names: &[&str]| vec![Some(names.iter().map(|name| (*name).to_owned()).collect()); 4];
+    world.sync(1, 3);
+    assert_eq!(fields_held(&world, 3, 0), of(&["other"]));
+    assert_eq!(world.engine(3).completeness(&log), Completeness::Incomplete);
+    world.sync(2, 3);
+    assert_eq!(fields_held(&world, 3, 0), of(&["number", "other"]));
+    assert_eq!(world.engine(3).completeness(&log), Completeness::Proven);
+    let all =
+        |e: &Event| matches!(e, Event::Revealed { positions, .. } if *positions == [0, 1, 2, 3]);
+    assert!(world.has_event(3, all));
+    // Nobody has anything to add, and both fields go on from there, also after a restart.
+    world.restart(3);
+    for source in [0, 1, 2] {
+        assert_eq!(world.sync(source, 3).facts_sent, 0);
+    }
+    world.sync(3, 4);
+    assert_eq!(fields_held(&world, 4, 0), of(&["number", "other"]));
+    assert_eq!(world.engine(4).completeness(&log), Completeness::Proven);
+    assert_eq!(world.rows(0, 4), 0);
+}
+
+#[test]
+fn whole_compartments_over_a_relay_are_proven_log_by_log() {
+    let mut world = World::new(4, 8);
+    world.append_many(0, 10);
+    world.append_many(1, 10);
+    for origin in [0, 1] {
+        world.sync(origin, 2);
+    }
+    // Of one log the relay keeps a fact back; that of the other is whole all the same.
+    let first = world.id(0);
+    let origin = format!("where = 'number >= 1 or not origin is \"{first}\"'");
+    rules(&mut world, (2, 3), &origin, "");
+    world.sync(2, 3);
+    let [kept, whole] = [0, 1].map(|origin| world.own_log(origin));
+    let completeness = |world: &World, log| world.engine(3).completeness(log);
+    assert_eq!(completeness(&world, &kept), Completeness::Incomplete);
+    assert_eq!(completeness(&world, &whole), Completeness::Proven);
+    // It stays so, whatever the relay says of it, until the fact comes from elsewhere.
+    world.restart(3);
+    world.sync(2, 3);
+    assert_eq!(completeness(&world, &kept), Completeness::Incomplete);
+    world.sync(0, 3);
+    assert_eq!(completeness(&world, &kept), Completeness::Proven);
+}
+
+#[test]
+fn of_several_relays_those_are_named_that_kept_back_what_was_shown_and_no_other() {
+    let hides = "where = 'number != 4'";
+    // Whether the one that hides it admits that, or says that it has no more than the hash.
+    for admits in [true, false] {
+        let mut world = World::new(5, 9);
+        world.append_many(0, 10);
+        for relay in [1, 2] {
+            world.sync(0, relay);
+        }
+        rules(&mut world, (1, 3), hides, "");
+        world.tamper = Some((
+            1,
+            Box::new(move |message| {
+                if let SyncMessage::Holes(holes) = message
+                    && !admits
+                {
+                    let none = PositionSet::new().encode();
+                    holes.withheld = BoundedBytes::new(none).unwrap();
+                }
+            }),
+        ));
+        world.sync(1, 3);
+        let log = world.own_log(0);
+        let kept = world.engine(3).kept_by(world.id(1), &log).unwrap();
+        assert_eq!((kept.0, kept.1.withheld.len()), (10, u64::from(admits)));
+        // Neither makes the log any more complete than it is.
+        assert_eq!(world.engine(3).completeness(&log), Completeness::Incomplete);
+        // Another relay, that shows all, fills the hole.
+        world.sync(2, 3);
+        assert_eq!(world.engine(3).completeness(&log), Completeness::Proven);
+        let contradicted = |event: &Event| match event {
+            Event::Contradicted {
+                peer,
+                shown_by,
+                positions,
+                ..
+            } => Some((*peer, *shown_by, positions.clone())),
+            _ => None,
+        };
+        let events = world.domains[3].events.iter();
+        let named: Vec<_> = events.filter_map(contradicted).collect();
+        assert_eq!(named, [(world.id(1), world.id(2), vec![4])], "{admits}");
+        // The origin has nothing to add, and nobody else is named for that.
+        world.sync(0, 3);
+        let events = world.domains[3].events.iter();
+        assert_eq!(events.filter_map(contradicted).count(), 1);
     }
 }

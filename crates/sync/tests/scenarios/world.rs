@@ -519,9 +519,13 @@ impl World {
         while let Some(output) = self.domains[domain].engine.poll_output() {
             match output {
                 Output::Commit { ticket, batch } => {
+                    self.domains[domain].writes += 1;
                     self.domains[domain].commits.push_back((ticket, batch));
                 }
-                Output::Load { ticket, load } => self.domains[domain].loads.push((ticket, load)),
+                Output::Load { ticket, load } => {
+                    self.domains[domain].reads += 1;
+                    self.domains[domain].loads.push((ticket, load));
+                }
                 Output::Send {
                     session,
                     stream,
