@@ -584,7 +584,10 @@ fn a_leak_is_heard() {
     let about = |log| {
         heard(
             &[log],
-            SyncMessage::SetsRequest(SetsRequest { log: LogNumber(0) }),
+            SyncMessage::SetsRequest(SetsRequest {
+                log: LogNumber(0),
+                from: 0,
+            }),
         )
     };
     assert!(watched.is_in_audience(&about(log)));

@@ -117,7 +117,10 @@ fn who_is_not_in_the_audience_any_more_does_not_hear_that_a_log_grows() {
     forge.session = narrowed;
     // Nor does it get to know by sending what is not taken any more, or by asking.
     bring(&mut forge, &rows, 4..9);
-    let request = SetsRequest { log: forge.number };
+    let request = SetsRequest {
+        log: forge.number,
+        from: 0,
+    };
     forge.say(SyncMessage::SetsRequest(request));
     assert!(forge.world.is_open(narrowed));
     let said = said(&mut forge.world, LIAR);
