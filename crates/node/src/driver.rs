@@ -55,6 +55,8 @@ use crate::state::read_state;
 pub(crate) const INPUTS_MAX: usize = 256;
 /// No new appends are taken up while this many bytes wait to be written.
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
+/// How many appends wait meanwhile, while everything else that is asked goes on. Behind more nothing is heard.
+const PUT_OFF_MAX: usize = INPUTS_MAX;
 /// Batches that wait are written together up to so many bytes: enough for what a commit costs, and little enough that
 /// what is made of them on the way to the disk takes little memory.
 const TOGETHER_BYTES_MAX: usize = 4 << 20;
@@ -217,6 +219,8 @@ pub(crate) struct Driver {
     next_request: u64,
     unwritten: VecDeque<(Ticket, Batch)>,
     unwritten_bytes: usize,
+    /// Appends that wait until there is room for them.
+    put_off: VecDeque<Command>,
     /// The commit under way, and the loads: with `generation` to pass over those of an engine that was given up.
     writing: JoinSet<(u64, Vec<Ticket>, Result<(), StoreError>)>,
     loading: JoinSet<(u64, Ticket, Result<Loaded, StoreError>)>,
@@ -252,6 +256,7 @@ impl Driver {
             next_request: 0,
             unwritten: VecDeque::new(),
             unwritten_bytes: 0,
+            put_off: VecDeque::new(),
             writing: JoinSet::new(),
             loading: JoinSet::new(),
             generation: 0,
@@ -268,8 +273,12 @@ impl Driver {
         // Whose turn it is when both wait: no peer talks so much that nobody else is heard.
         let mut is_turn_of_commands = false;
         loop {
+            // What peers send shall keep nobody from narrowing the rules, or ending it.
             let has_room = self.unwritten_bytes < UNWRITTEN_BYTES_MAX;
-            let commands_first = is_turn_of_commands && has_room && !commands.is_empty();
+            let may_append = has_room && !self.put_off.is_empty();
+            let may_hear = self.put_off.len() < PUT_OFF_MAX;
+            let is_asked = may_append || (may_hear && !commands.is_empty());
+            let commands_first = is_turn_of_commands && is_asked;
             is_turn_of_commands = !commands_first;
             let wake = self.wake_in();
             tokio::select! {
@@ -285,7 +294,16 @@ impl Driver {
                     self.handle(Input::Time);
                 }
                 Some(input) = inputs.recv(), if !commands_first => self.handle(input),
-                command = commands.recv(), if has_room => match command {
+                () = std::future::ready(()), if may_append => {
+                    if let Some(append) = self.put_off.pop_front() {
+                        self.read_again().await;
+                        self.command(append);
+                    }
+                }
+                command = commands.recv(), if may_hear => match command {
+                    Some(append @ Command::Append { .. }) if may_append || !has_room => {
+                        self.put_off.push_back(append);
+                    }
                     Some(Command::Stop(stopped)) => {
                         self.stop().await;
                         let _ = stopped.send(());

@@ -3,6 +3,7 @@
 
 mod world;
 
+mod busy;
 mod catch_up;
 mod events;
 mod hostile;
