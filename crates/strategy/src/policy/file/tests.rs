@@ -194,6 +194,8 @@ fn a_group_in_a_group_is_refused_since_nobody_would_be_meant_by_it() {
     };
     let expected = "line 3, column 25: a group names no other groups, and this one names `@press`";
     assert_eq!(message(&text("@outside")), expected);
+    let group = PolicyError::GroupInGroup("@press".to_owned());
+    assert_eq!(error(&text("@outside")), (3, 25, group));
     assert!(parse(&text("@press")).is_ok());
 }
 
