@@ -138,7 +138,7 @@ impl Watched {
         // Whatever happened before, the same goes on in the same way.
         let world = &mut self.twin.world;
         world.now_ms = ms;
-        world.random = ChaCha20Rng::seed_from_u64(self.seed << 32 | self.acts);
+        world.random = ChaCha20Rng::seed_from_u64((self.seed << 32) | self.acts);
         match act {
             Act::Append { domain, count } => self.append(domain, count),
             act => self.twin.perform(act),

@@ -26,7 +26,7 @@ fn play(seed: u64, meetings: u64) -> (Vec<BTreeMap<(LogId, u64), Visible>>, u64)
     let mut others = Dice::new(meetings);
     let perform = |twin: &mut Twin, number: u64, act| {
         twin.world.now_ms = 1_000 * number;
-        twin.world.random = ChaCha20Rng::seed_from_u64(seed << 32 | number);
+        twin.world.random = ChaCha20Rng::seed_from_u64((seed << 32) | number);
         twin.perform(act);
         twin.take_heard()
             .iter()

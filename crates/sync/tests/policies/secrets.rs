@@ -129,7 +129,7 @@ fn naming(bytes: &[u8], row: &Row) -> (Range<usize>, BTreeSet<Needle>) {
 }
 
 fn begin(bytes: &[u8]) -> usize {
-    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
+    (usize::from(bytes[0]) << 8) | usize::from(bytes[1])
 }
 
 fn needle(bytes: &[u8]) -> Needle {

@@ -4,6 +4,7 @@
 mod append;
 mod audience;
 mod catch_up;
+mod conditions;
 mod domain;
 mod floods;
 mod forge;
