@@ -201,7 +201,7 @@ impl Watched {
         let other = held.map(|(id, _)| id).next();
         let named = |id: Option<FactId>, is_it: bool| id.filter(|_| is_it).map(Reference::Fact);
         let causes = [
-            named(own, position % 3 == 0),
+            named(own, position.is_multiple_of(3)),
             named(other, position % 5 < 2),
         ];
         draft.requires = causes.into_iter().flatten().collect();
@@ -454,7 +454,7 @@ fn seen_of(position: u64, entry: &Entry) -> String {
 
 /// Whether the world of a seed is compared with another one.
 fn is_paired(seed: u64) -> bool {
-    seed % 3 != 0
+    !seed.is_multiple_of(3)
 }
 
 fn check(seed: u64) -> Counts {

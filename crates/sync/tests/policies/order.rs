@@ -18,9 +18,12 @@ enum Visible {
     Fact(FactId, Vec<(String, Value)>),
 }
 
+/// What of each position of each log is visible to a domain.
+type Held = BTreeMap<(LogId, u64), Visible>;
+
 /// Acts in a world in which the meetings are as `meetings` wants them; then everybody meets everybody, in an order of its
 /// own, until nothing moves. Returns what is visible to each domain, and what went over the links.
-fn play(seed: u64, meetings: u64) -> (Vec<BTreeMap<(LogId, u64), Visible>>, u64) {
+fn play(seed: u64, meetings: u64) -> (Vec<Held>, u64) {
     let mut dice = Dice::new(seed);
     let mut twin = Twin::new(&mut dice, seed);
     let mut others = Dice::new(meetings);
@@ -62,7 +65,7 @@ fn play(seed: u64, meetings: u64) -> (Vec<BTreeMap<(LogId, u64), Visible>>, u64)
     (domains.map(|domain| held(&twin, domain)).collect(), first)
 }
 
-fn held(twin: &Twin, domain: usize) -> BTreeMap<(LogId, u64), Visible> {
+fn held(twin: &Twin, domain: usize) -> Held {
     let mut visible = BTreeMap::new();
     for (log, _) in twin.world.engine(domain).logs() {
         for stored in twin.world.domains[domain].contents(log).0 {
