@@ -15,19 +15,20 @@ use crate::peers::Source;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(clippy::exhaustive_enums, reason = "closed by the specification")]
 pub enum Completeness {
-    /// Something is missing, and its origin has not said that it withholds it.
+    /// Something is missing, or still on its way, and its origin has not said that it withholds it.
     Incomplete,
     /// What is missing is what the origin, in a signed statement, says that it withholds from this domain.
     Attested,
-    /// Every fact that the rules here let in is held in full; the root that the origin signed proves that there are no
-    /// others.
+    /// Every fact that the rules here let in is held in full; the newest root that the origin signed proves that there are
+    /// no others.
     Proven,
 }
 
 impl Engine {
     /// Whether all of a log is held.
     pub fn completeness(&self, log: &LogId) -> Completeness {
-        let Some(state) = self.logs.get(log) else {
+        let state = self.logs.get(log).filter(|state| state.durable.is_whole());
+        let Some(state) = state else {
             return Completeness::Incomplete;
         };
         let hidden = state.holes.hidden().difference(&self.unwanted(log));

@@ -117,6 +117,12 @@ impl Durable {
         self.head.size
     }
 
+    /// Whether all is held that the newest checkpoint covers. Not while a transfer is under way, or was interrupted.
+    pub(crate) fn is_whole(&self) -> bool {
+        let newest = self.newest.as_ref();
+        newest.is_some_and(|signed| signed.checkpoint.size <= self.size())
+    }
+
     /// How many positions can be proven to others: those under the newest checkpoint that is held whole, or the full
     /// blocks under a newer one.
     pub(crate) fn provable(&self) -> u64 {

@@ -32,6 +32,7 @@ use crate::ingest::Fault;
 use crate::ingest::note_own_heads;
 use crate::logbook::PARTIALS;
 use crate::logbook::numbered;
+use crate::peers::Source;
 
 /// How many rows are merged and written at once: the largest rows together fit into one batch of the store.
 const UPGRADE_ROWS_MAX: usize = BATCH_BYTES_MAX / ROW_BYTES_MAX - 8;
@@ -46,6 +47,8 @@ pub(crate) struct Upgrade {
     pub(crate) rows: Vec<(u64, Row)>,
     /// What else is to be written with them.
     pub(crate) side: Vec<SideWrite>,
+    /// What the peer said that it keeps back, if it did. It counts from when it is durable.
+    pub(crate) source: Option<Source>,
     /// What they cost.
     pub(crate) cost: u64,
     /// How they came.
@@ -84,6 +87,7 @@ impl Engine {
                 peer: last.peer,
                 rows: std::mem::replace(&mut last.rows, rest),
                 side: Vec::new(),
+                source: None,
                 cost: 0,
                 by: Brought::Part,
             });
@@ -200,11 +204,14 @@ impl Engine {
         };
         upgrades.is_busy = false;
         let changed = std::mem::take(&mut upgrades.changed);
-        let Some(upgrade) = upgrades.queue.pop_front() else {
+        let Some(mut upgrade) = upgrades.queue.pop_front() else {
             return;
         };
         if upgrades.queue.is_empty() {
             self.upgrades.remove(&log);
+        }
+        if let Some(source) = upgrade.source.take() {
+            self.sources.insert((log, upgrade.peer), source);
         }
         if let Some(state) = self.logs.get_mut(&log) {
             state.durable.changes = state.changes;

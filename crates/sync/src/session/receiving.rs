@@ -487,6 +487,7 @@ impl Session {
             peer: self.peer,
             rows: rows.into_iter().filter(is_taken).collect(),
             side: Vec::new(),
+            source: None,
             cost,
             by,
         };
@@ -515,12 +516,12 @@ impl Session {
             .source(self.peer, log, holes)
             .map_err(SyncError::Violation)?;
         let write = source.write(self.peer, &log);
-        engine.sources.insert((log, self.peer), source);
         let upgrade = Upgrade {
             session: self.id,
             peer: self.peer,
             rows: Vec::new(),
             side: write.into_iter().collect(),
+            source: Some(source),
             cost,
             by: Brought::Message(self.names.number(&log)),
         };

@@ -5,7 +5,7 @@ use causality_fact::{
     TreeHead, leaf_hash,
 };
 use causality_store::{Batch, FactStore as _, NewEntry, SideWrite};
-use causality_sync::{Direction, Event, LOG_HEADS, RoundReport, StreamNumber};
+use causality_sync::{Completeness, Direction, Event, LOG_HEADS, RoundReport, StreamNumber};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -122,6 +122,9 @@ fn an_interrupted_transfer_takes_nothing_from_what_could_be_proven_before() {
         let view = world.engine(1).log(&log).unwrap();
         assert!(view.provable >= 5000);
         let provable = view.provable;
+        // Nothing of what is held is missing, but the origin has signed more.
+        let complete = world.engine(1).completeness(&log);
+        assert_eq!(complete, Completeness::Incomplete);
         world.restart(1);
         assert_eq!(world.engine(1).log(&log).unwrap().provable, provable);
     }
