@@ -6,11 +6,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::DecodeError;
 use crate::disclosed::{Disclosed, Mask};
-use crate::history::{Completeness, Event, Place, Span};
+use crate::history::{Completeness, Event, Place, Span, Stated};
 use crate::id::{Bytes, LogId, Stored, TreeHash};
-use crate::keys::{Checkpoint, KeyError, KeyLog};
+use crate::keys::{Checkpoint, KeyError, KeyLog, LOG_SIZE_MAX};
 use crate::read::HistoryError;
 use crate::row::{self, RowFacts};
+use crate::statement::KeptBack;
 use crate::tree::GrowingTree;
 use crate::world::NodeId;
 
@@ -45,22 +46,15 @@ pub(crate) struct HeldLog {
     pub(crate) gap: Option<(u64, u64)>,
     /// A subtree that cannot stand where it was shown.
     pub(crate) misplaced_subtree: Option<u64>,
-    /// The positions that are not held, or not all fields of them.
-    pub(crate) lacking: Vec<Span>,
+    /// The positions of which no row is held.
+    pub(crate) hidden: Vec<Span>,
+    /// Those of which a row is held, but not all fields.
+    pub(crate) partial: Vec<Span>,
     pub(crate) last_time: u64,
     /// Over the positions, ids and disclosed fields of all facts.
     pub(crate) ids_digest: [u8; 32],
     pub(crate) proof: Proof,
     pub(crate) completeness: Completeness,
-}
-
-impl HeldLog {
-    fn lacks(&mut self, span: Span) {
-        match self.lacking.last_mut() {
-            Some(last) if last.1 == span.0 => last.1 = span.1,
-            _ => self.lacking.push(span),
-        }
-    }
 }
 
 /// What vouches for a log.
@@ -70,6 +64,19 @@ pub(crate) struct Proof {
     pub(crate) keys: Result<(), KeyError>,
     /// The newest checkpoint, if there is one and the keys are some.
     pub(crate) checkpoint: Option<Result<Checkpoint, KeyError>>,
+    /// What the origin has signed that it keeps back, if that is shown, or why it has not.
+    pub(crate) kept: Option<Result<KeptBack, &'static str>>,
+}
+
+impl Proof {
+    /// Without keys nothing is proven.
+    fn none(error: KeyError) -> Self {
+        Self {
+            keys: Err(error),
+            checkpoint: None,
+            kept: None,
+        }
+    }
 }
 
 /// Proofs that were checked before: stores show the same ones again and again.
@@ -80,7 +87,12 @@ pub(crate) struct Proofs {
 }
 
 impl Proofs {
-    fn check(&mut self, log: &LogId, records: &[Bytes], checkpoint: Option<&Bytes>) -> Proof {
+    fn check(
+        &mut self,
+        log: &LogId,
+        records: &[Bytes],
+        (checkpoint, stated): (Option<&Bytes>, Option<&Stated>),
+    ) -> Proof {
         let of_records = digest(records);
         let keys = self
             .keys
@@ -89,16 +101,10 @@ impl Proofs {
         let keys = match keys {
             Ok(keys) if keys.domain() == log.origin => keys,
             Ok(_) => {
-                return Proof {
-                    keys: Err(KeyError::OtherDomain),
-                    checkpoint: None,
-                };
+                return Proof::none(KeyError::OtherDomain);
             }
             Err(error) => {
-                return Proof {
-                    keys: Err(*error),
-                    checkpoint: None,
-                };
+                return Proof::none(*error);
             }
         };
         let checkpoint = checkpoint.map(|bytes| {
@@ -113,6 +119,7 @@ impl Proofs {
         Proof {
             keys: Ok(()),
             checkpoint,
+            kept: stated.map(|stated| KeptBack::verify(keys, stated)),
         }
     }
 }
@@ -161,6 +168,7 @@ impl Dump {
             checkpoint,
             records,
             completeness,
+            stated,
         } = event
         else {
             return Ok(None);
@@ -178,10 +186,11 @@ impl Dump {
                 root: None,
                 gap: None,
                 misplaced_subtree: None,
-                lacking: Vec::new(),
+                hidden: Vec::new(),
+                partial: Vec::new(),
                 last_time: 0,
                 ids_digest: [0; 32],
-                proof: proofs.check(log, records, checkpoint.as_ref()),
+                proof: proofs.check(log, records, (checkpoint.as_ref(), stated.as_ref())),
                 completeness: *completeness,
             },
             tree: GrowingTree::default(),
@@ -209,7 +218,7 @@ impl Dump {
         }
         if from > expected {
             open.held.gap.get_or_insert((expected, from));
-            open.held.lacks(Span(expected, from));
+            extend(&mut open.held.hidden, Span(expected, from));
             open.held.size = from;
             open.is_whole = false;
         }
@@ -269,9 +278,10 @@ impl OpenLog {
             _ => self.is_whole = false,
         }
         let size = held.size;
-        let is_full = disclosed.as_ref().is_some_and(|of| of.mask() == of.all());
-        if !is_full {
-            held.lacks(Span(position, size));
+        match &disclosed {
+            Some(row) if row.mask() == row.all() => {}
+            Some(_) => extend(&mut held.partial, Span(position, size)),
+            None => extend(&mut held.hidden, Span(position, size)),
         }
         let root_behind = (self.is_whole && is_said(size)).then(|| (size, self.tree.root()));
         Ok(HeldRow {
@@ -286,5 +296,10 @@ impl OpenLog {
     }
 }
 
-/// No log has more positions.
-const LOG_SIZE_MAX: u64 = 1 << 48;
+/// Adds positions behind all others.
+fn extend(runs: &mut Vec<Span>, span: Span) {
+    match runs.last_mut() {
+        Some(last) if last.1 == span.0 => last.1 = span.1,
+        _ => runs.push(span),
+    }
+}

@@ -116,17 +116,6 @@ pub enum Event {
         /// How many of its milliseconds are a million of the world's.
         rate: u64,
     },
-    /// The node, which is of the log's origin, told a domain which positions it does not show it whole.
-    Stated {
-        /// Which log.
-        log: LogId,
-        /// Of the positions below this.
-        size: u64,
-        /// Which domain.
-        peer: DomainId,
-        /// These are withheld, in whole or in part.
-        withheld: Vec<Span>,
-    },
     /// Somebody asked the node to append.
     Appended {
         /// A number that this node was never given before.
@@ -201,6 +190,9 @@ pub enum Event {
         records: Vec<Bytes>,
         /// What the node says about what it lacks.
         completeness: Completeness,
+        /// What it has to show for that, if the origin has stated what it keeps back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stated: Option<Stated>,
     },
     /// The next positions of the log that the `holds` before this is about.
     Rows {
@@ -340,6 +332,24 @@ pub enum Completeness {
     Incomplete,
     /// Nothing: the newest checkpoint proves it.
     Proven,
+}
+
+/// What the origin of a log has stated that it keeps back from a domain. The sets are maximal runs in ascending order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "closed by the version of the format"
+)]
+pub struct Stated {
+    /// The withheld statement, with the origin's signature.
+    pub statement: Bytes,
+    /// Not shown.
+    pub withheld: Vec<Span>,
+    /// Not shown yet.
+    pub deferred: Vec<Span>,
+    /// Shown in part.
+    pub partial: Vec<Span>,
 }
 
 /// Positions from the first number on, and before the second.

@@ -7,6 +7,8 @@ use data_encoding::HEXLOWER;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
+use crate::codec::{DecodeError, Reader};
+
 /// Why a text is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -147,6 +149,15 @@ pub struct LogId {
 }
 
 impl LogId {
+    /// Its canonical bytes.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            origin: DomainId(reader.array()?),
+            compartment: CompartmentId(reader.array()?),
+            lane: LaneId(reader.array()?),
+        })
+    }
+
     /// The first digits of each part, as a story shows it.
     #[must_use]
     pub fn short(&self) -> String {

@@ -5,7 +5,7 @@ use std::fmt;
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::codec::{DecodeError, Reader, ascends, tagged_hash, tagged_message, uint_bytes};
-use crate::id::{CompartmentId, DomainId, LaneId, LogId, TreeHash};
+use crate::id::{DomainId, LogId, TreeHash};
 
 /// Why key records or a checkpoint prove nothing; the classes are those of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +98,23 @@ impl KeyLog {
     pub fn domain(&self) -> DomainId {
         self.domain
     }
+
+    /// Verifies the signature of a key of an epoch, which is to be this domain's, under something for a purpose.
+    pub(crate) fn check(
+        &self,
+        (signer, epoch, key): (DomainId, u64, [u8; 16]),
+        (tag, signed): (&str, &[u8]),
+        signature: &[u8; 64],
+    ) -> Result<(), KeyError> {
+        if signer != self.domain {
+            return Err(KeyError::OtherDomain);
+        }
+        let epoch = usize::try_from(epoch).ok();
+        let signing = epoch.and_then(|epoch| self.epochs.get(epoch));
+        let key = signing.and_then(|signing| find(signing, key));
+        let message = tagged_message(tag, &[signed]);
+        check_signature(key.ok_or(KeyError::UnknownKey)?, &message, signature)
+    }
 }
 
 /// What an origin signed about a log.
@@ -127,30 +144,21 @@ impl Checkpoint {
     pub fn verify(keys: &KeyLog, bytes: &[u8]) -> Result<Self, KeyError> {
         let mut reader = Reader::new(bytes);
         reader.code(0)?;
-        let log = LogId {
-            origin: DomainId(reader.array()?),
-            compartment: CompartmentId(reader.array()?),
-            lane: LaneId(reader.array()?),
-        };
+        let log = LogId::read(&mut reader)?;
         let size = reader.uint_at_most(LOG_SIZE_MAX)?;
         let root = TreeHash(reader.array()?);
         let time = reader.u64()?;
         let epoch = reader.uint_at_most(EPOCH_MAX)?;
-        let key: [u8; 16] = reader.array()?;
+        let key = reader.array()?;
         let is_closing = reader.code(1)? == 1;
         let signed = reader.since(Reader::new(bytes));
-        let signature: [u8; 64] = reader.array()?;
+        let signature = reader.array()?;
         reader.finish()?;
-
-        if log.origin != keys.domain {
-            return Err(KeyError::OtherDomain);
-        }
-        let record = usize::try_from(epoch)
-            .ok()
-            .and_then(|epoch| keys.epochs.get(epoch));
-        let key = record.and_then(|signing| find(signing, key));
-        let message = tagged_message("causality/0/checkpoint", &[signed]);
-        check_signature(key.ok_or(KeyError::UnknownKey)?, &message, &signature)?;
+        keys.check(
+            (log.origin, epoch, key),
+            ("causality/0/checkpoint", signed),
+            &signature,
+        )?;
         Ok(Self {
             log,
             size,
@@ -342,7 +350,7 @@ const fn below_2_255(low: u8) -> [u8; 32] {
 }
 
 const RECORDS_MAX: usize = 1024;
-const EPOCH_MAX: u64 = 1023;
+pub(crate) const EPOCH_MAX: u64 = 1023;
 const KEYS_MAX: u64 = 8;
 const REVOKED_MAX: u64 = 64;
-const LOG_SIZE_MAX: u64 = 1 << 48;
+pub(crate) const LOG_SIZE_MAX: u64 = 1 << 48;

@@ -101,11 +101,32 @@ impl Stance {
 
     /// The rules about a domain from `from` on, stretch by stretch.
     pub(crate) fn in_force(&self, peer: DomainId, from: u64, reading: Reading) -> Vec<InForce<'_>> {
+        self.stretches(peer, reading, from, |version| version.until >= from)
+    }
+
+    /// The rules about a domain that a node went by at a moment, stretch by stretch up to then, of those that are not over by
+    /// its clock: the one of the moment, and any that it left only since its clock went back.
+    pub(crate) fn not_over(&self, peer: DomainId, at: u64, reading: Reading) -> Vec<InForce<'_>> {
+        let was_told = |version: &Version| (version.since..=version.until).contains(&at);
+        let mut stretches = self.stretches(peer, reading, 0, was_told);
+        stretches.retain(|stretch| {
+            let is_later = self.clock_at(stretch.from) > self.clock_at(at);
+            stretch.from <= at && (stretch.until >= at || is_later)
+        });
+        stretches
+    }
+
+    /// The rules about a domain from `from` on, of those versions that are meant.
+    fn stretches(
+        &self,
+        peer: DomainId,
+        reading: Reading,
+        from: u64,
+        is_meant: impl Fn(&Version) -> bool,
+    ) -> Vec<InForce<'_>> {
         let mut stretches = Vec::new();
-        for version in self.about.get(&peer).into_iter().flatten() {
-            if version.until < from {
-                continue;
-            }
+        let versions = self.about.get(&peer).into_iter().flatten();
+        for version in versions.filter(|version| is_meant(version)) {
             let windows = version.policy.windows(reading);
             let mut starts = vec![version.since.max(from)];
             for run in self.runs() {
@@ -262,6 +283,17 @@ impl InForce<'_> {
         self.grants(&self.taken, gift, mask)
     }
 
+    /// Whether a fact, shown whole, is certainly not taken, although facts of its log are.
+    pub(crate) fn declines(&self, gift: &Gift<'_>) -> bool {
+        let mut taken = self.taken.iter();
+        self.takes_logs(gift.compartment)
+            && taken.all(|rule| match gift.meets(rule, gift.fact.all()) {
+                Truth::False => true,
+                Truth::True => false,
+                Truth::Unknown => gift.may_show(rule),
+            })
+    }
+
     /// Whether the other side may know that a compartment has logs, and how long they are.
     pub(crate) fn shows_logs(&self, compartment: CompartmentId) -> bool {
         let whole = |kept: &&Kept| {
@@ -287,10 +319,9 @@ impl InForce<'_> {
         })
     }
 
-    /// Whether somebody may have known what a rule asks, though no row shows it: rows of the fact were lost.
+    /// Whether a rule may have been met, or not, by what no row shows.
     fn may_differ(&self, rule: &Rule, gift: &Gift<'_>) -> bool {
-        let field = rule.at_least.as_ref().map(|at_least| &at_least.field);
-        self.reading == Reading::Lenient && field.is_some_and(|field| gift.fact.may_hide(field))
+        self.reading == Reading::Lenient && gift.may_show(rule)
     }
 
     /// Whether logs of a compartment are taken.
@@ -301,6 +332,12 @@ impl InForce<'_> {
 }
 
 impl Gift<'_> {
+    /// Whether somebody may have known what a rule asks, though no row shows it: rows of the fact were lost.
+    fn may_show(&self, rule: &Rule) -> bool {
+        let field = rule.at_least.as_ref().map(|at_least| &at_least.field);
+        field.is_some_and(|field| self.fact.may_hide(field))
+    }
+
     fn meets(&self, rule: &Rule, mask: Mask) -> Truth {
         let labels = rule.labels.as_ref();
         let is_meant = rule.compartment == self.compartment

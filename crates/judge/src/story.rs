@@ -19,11 +19,6 @@ fn text(event: &Event) -> Option<String> {
         Event::Clock { shows, rate } => {
             format!("has a clock that shows {shows} ms and runs at {rate} ppm")
         }
-        Event::Stated { log, peer, .. } => format!(
-            "states to {} what it withholds of {}",
-            peer.short(),
-            log.short()
-        ),
         Event::Crashed {} => "crashed".to_owned(),
         Event::Stopped {} => "stopped".to_owned(),
         Event::Restarted {} => "runs again".to_owned(),

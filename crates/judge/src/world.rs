@@ -163,6 +163,23 @@ impl World {
         self.nodes[node.0].stance.in_force(about, from, reading)
     }
 
+    /// The rules of a node about a domain at a moment, and those that it left only since its clock went back.
+    pub(crate) fn not_over(
+        &self,
+        node: NodeId,
+        about: DomainId,
+        at: u64,
+        reading: Reading,
+    ) -> Vec<InForce<'_>> {
+        self.nodes[node.0].stance.not_over(about, at, reading)
+    }
+
+    /// What rows have shown of the facts at a place: of one, unless the log has two histories.
+    pub(crate) fn facts_at(&self, place: Place) -> impl Iterator<Item = &Disclosed> {
+        let [least, most] = [0, u8::MAX].map(|byte| (place, FactId([byte; 32])));
+        self.facts.range(least..=most).map(|(_, fact)| fact)
+    }
+
     /// What rows have shown of a fact.
     pub(crate) fn fact(&self, place: &Place, id: &FactId) -> Option<&Disclosed> {
         self.facts.get(&(*place, *id))
@@ -402,10 +419,6 @@ impl World {
             }
             Event::Obeys {} => node.stance.obeys(now.at),
             Event::Clock { shows, rate } => node.stance.set_clock(*shows, *rate, now.at),
-            Event::Stated { log, .. } if log.origin != node.domain => {
-                let expected = "the origin of a log states what is withheld of it";
-                return Err(HistoryError::Misplaced(expected));
-            }
             Event::Left {} => node.state = State::Left,
             Event::Restored { logs, .. } => {
                 node.was_restored = true;
@@ -465,7 +478,7 @@ impl World {
             Event::Holds { .. } | Event::Rows { .. } | Event::Dumped { .. } => {
                 self.dump(id, event, seen)?;
             }
-            Event::Stated { .. } | Event::Note { .. } | Event::Healed {} | Event::End {} => {}
+            Event::Note { .. } | Event::Healed {} | Event::End {} => {}
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use redb::StorageBackend;
 
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 use crate::power::Power;
 use crate::trace::Trace;
 
@@ -112,9 +112,9 @@ impl Disk {
         }
         for (start, bytes) in std::mem::take(&mut platters.written) {
             let fate = match platters.random.next_u32() % 3 {
-                0 => FaultKind::WriteKept,
-                1 => FaultKind::WriteDropped,
-                _ => FaultKind::WriteTorn,
+                0 => Happening::WriteKept,
+                1 => Happening::WriteDropped,
+                _ => Happening::WriteTorn,
             };
             platters.trace.fired(fate);
             for (sector, at) in bytes
@@ -122,8 +122,8 @@ impl Disk {
                 .zip((start..).step_by(SECTOR_BYTES))
             {
                 let survives = match fate {
-                    FaultKind::WriteKept => true,
-                    FaultKind::WriteDropped => false,
+                    Happening::WriteKept => true,
+                    Happening::WriteDropped => false,
                     _ => platters.random.next_u32().is_multiple_of(2),
                 };
                 if survives {
@@ -162,14 +162,14 @@ impl Platters {
             if *left == 0 {
                 self.budget = None;
                 self.was_cut = true;
-                self.trace.fired(FaultKind::PowerCutWriting);
+                self.trace.fired(Happening::PowerCutWriting);
                 power.cut();
                 return Err(io::Error::other("the power went off"));
             }
             *left -= 1;
         }
         if self.state == DiskState::Failing {
-            self.trace.fired(FaultKind::DiskFailed);
+            self.trace.fired(Happening::DiskFailed);
             return Err(io::Error::other("the disk does not answer"));
         }
         Ok(())
@@ -223,7 +223,7 @@ impl StorageBackend for DiskBackend {
         platters.spend(&self.power)?;
         let length = length as usize;
         if length > platters.now.len() && platters.state == DiskState::Full {
-            platters.trace.fired(FaultKind::DiskFull);
+            platters.trace.fired(Happening::DiskFull);
             return Err(io::ErrorKind::StorageFull.into());
         }
         platters.now.resize(length, 0);
@@ -289,7 +289,7 @@ mod tests {
             assert_eq!(after[3], 0);
             assert!(matches!(after, [1 | 2, 1..=3, 1 | 2, 0]), "{after:?}");
             fates.insert(after);
-            assert_eq!(trace.faults().values().sum::<u64>(), 2);
+            assert_eq!(trace.happened().values().sum::<u64>(), 2);
         }
         assert_eq!(fates.len(), 2 * 3 * 2);
     }
@@ -325,9 +325,9 @@ mod tests {
         backend.write(0, &[1]).unwrap_err();
         disk.set_state(DiskState::Good);
         backend.set_len(length + 1).unwrap();
-        let fired = trace.faults();
-        assert_eq!(fired[&FaultKind::DiskFull], 1);
-        assert_eq!(fired[&FaultKind::DiskFailed], 1);
+        let fired = trace.happened();
+        assert_eq!(fired[&Happening::DiskFull], 1);
+        assert_eq!(fired[&Happening::DiskFailed], 1);
     }
 
     #[tokio::test]

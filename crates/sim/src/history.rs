@@ -1,17 +1,13 @@
-//! The history of a world (`docs/src/spec/history.md`), as the judge reads it: what nodes were asked and said while they
-//! ran, and what their stores hold.
+//! The history of a world (`docs/src/spec/history.md`), as the judge reads it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context as _, Result};
-use causality_fact::{Decoder, KeyLog};
-use causality_judge::history::{Completeness, Entry, Event, Extent, Header, Place, Span, VERSION};
-use causality_judge::{Bytes, CompartmentId, DomainId, FactId, LaneId, LogId, Stored, TreeHash};
-use causality_store::{FactReader, SideRange, StoredBody};
-use causality_sync::{KEY_RECORDS, LOG_HEADS};
+use anyhow::Result;
+use causality_judge::history::{Entry, Event, Extent, Header, Place, Span, VERSION};
+use causality_judge::{CompartmentId, DomainId, FactId, LaneId, LogId};
+use causality_store::FactReader;
 
-use crate::fault::FaultKind;
 use crate::trace::Trace;
 
 /// What is written of a world so far. A handle: clones are the same history.
@@ -71,100 +67,6 @@ impl History {
     fn written(&self) -> MutexGuard<'_, String> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Writes all that a store holds. The key records of its own domain are not in it, but in a file beside it.
-    pub async fn dump(
-        &self,
-        node: &str,
-        own: &KeyLog,
-        store: &dyn FactReader,
-        is_final: bool,
-    ) -> Result<()> {
-        let table = |table| SideRange {
-            table,
-            prefix: Vec::new(),
-            after: None,
-            limit: usize::MAX,
-        };
-        let heads = store.side_scan(table(LOG_HEADS)).await?;
-        let records = store.side_scan(table(KEY_RECORDS)).await?;
-        for held in store.logs().await? {
-            self.trace
-                .fired_times(FaultKind::FactHidden, held.withheld.len());
-            self.trace
-                .fired_times(FaultKind::FactInPart, held.partial.len());
-            let known = held.full.union(&held.partial).union(&held.withheld);
-            let size = known.is_prefix().context("a log has a gap")?;
-            let key = held.log.to_bytes();
-            let head = heads.iter().find(|(log, _)| **log == key[..]);
-            let checkpoint = head.map(|(_, head)| newest_checkpoint(head)).transpose()?;
-            let signed = checkpoint.as_deref().map(size_of).transpose()?;
-            let of_origin = |(domain, _): &&(Vec<u8>, Vec<u8>)| {
-                domain.starts_with(held.log.origin.as_bytes().as_slice())
-            };
-            let records = if held.log.origin == own.domain() {
-                own.records_from(0).into_iter().map(Bytes).collect()
-            } else {
-                let records = records.iter().filter(of_origin);
-                records.map(|(_, record)| Bytes(record.clone())).collect()
-            };
-            self.write(
-                node,
-                Event::Holds {
-                    log: log_id(&held.log),
-                    size,
-                    checkpoint: checkpoint.map(Bytes),
-                    records,
-                    completeness: match signed == Some(size) && held.full.len() == size {
-                        true => Completeness::Proven,
-                        false => Completeness::Incomplete,
-                    },
-                },
-            );
-            self.dump_rows(node, store, &held.log, size).await?;
-        }
-        self.write(node, Event::Dumped { is_final });
-        Ok(())
-    }
-
-    async fn dump_rows(
-        &self,
-        node: &str,
-        store: &dyn FactReader,
-        log: &causality_fact::LogId,
-        size: u64,
-    ) -> Result<()> {
-        let mut from = 0;
-        while from < size {
-            let entries = store.scan(log, from..size, SCAN_BYTES).await?;
-            let Some(end) = entries.last().map(|entry| entry.range().end) else {
-                // What is missing is missing in the history, too: the judge will say so.
-                return Ok(());
-            };
-            let rows = entries.into_iter().map(|entry| match entry.body {
-                StoredBody::Row { bytes, .. } => Stored::Row(Bytes(bytes)),
-                StoredBody::Withheld { level, hash } => Stored::Withheld {
-                    level,
-                    hash: TreeHash(*hash.as_bytes()),
-                },
-            });
-            let rows = rows.collect();
-            self.write(node, Event::Rows { from, rows });
-            from = end;
-        }
-        Ok(())
-    }
-}
-
-/// The newest checkpoint from the state of a log (`docs/src/spec/sync.md`, section "Side tables").
-fn newest_checkpoint(head: &[u8]) -> Result<Vec<u8>> {
-    let mut from = Decoder::new(head);
-    from.u8()?;
-    Ok(from.bytes("checkpoint", head.len())?.to_vec())
-}
-
-fn size_of(checkpoint: &[u8]) -> Result<u64> {
-    Ok(causality_fact::Checkpoint::from_bytes(checkpoint)?.size)
 }
 
 /// How much a store holds of each log.
@@ -214,6 +116,3 @@ pub(crate) const PUBLIC: CompartmentId =
 
 /// The version of the format that is written.
 pub(crate) const HISTORY_VERSION: u32 = VERSION;
-
-/// How many bytes of rows one line has.
-const SCAN_BYTES: usize = 1 << 20;

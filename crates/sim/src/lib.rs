@@ -35,7 +35,8 @@ mod network;
 mod power;
 mod slow;
 
-mod fault;
+mod dump;
+mod happening;
 mod history;
 mod trace;
 
@@ -43,7 +44,7 @@ pub use book::{Book, Circle};
 pub use clients::{Clients, Memory};
 pub use clock::{EPOCH_MS, Rate, SeededEntropy, SimClock};
 pub use disk::{Disk, DiskBackend, DiskState, SECTOR_BYTES};
-pub use fault::FaultKind;
+pub use happening::Happening;
 pub use history::{History, log_id};
 pub use link::{Conditions, Delivery, LinkFault, LinkModel, Passage, PerMille, QUEUE_MAX};
 pub use machine::{Backup, Machine, NAMES, Running, store_config};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use causality_sim::FaultKind;
+use causality_sim::Happening;
 use causality_sim::run::{self, Outcome};
 use causality_sim::scenario::{Options, SCENARIOS, Scenario};
 use clap::Parser;
@@ -63,7 +63,7 @@ struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  causality-sim --seeds 0..100          a hundred worlds; fails if one does, or if a kind of fault never had an effect
+  causality-sim --seeds 0..100          a hundred worlds; fails if one does, or if something never happened in any
   causality-sim --seed 42 --trace       one of them, line by line
   causality-sim --seeds 0..50 --twice   whether the same seed makes the same world in another process
   causality-sim --minutes 10 --from 500 as many as fit; the last line says with which seed to go on
@@ -199,19 +199,19 @@ struct Sums {
     worlds: u64,
     failed: Vec<u64>,
     simulated: Duration,
-    faults: BTreeMap<FaultKind, u64>,
+    happened: BTreeMap<Happening, u64>,
     slowest: Option<(Duration, u64)>,
 }
 
 impl Sums {
-    /// A fault that never had an effect in many worlds has not been tested.
-    fn check_faults(&self) -> Result<()> {
-        let mut missing = FaultKind::ALL
+    /// A fault, or anything else, that never happened in many worlds has not been tested.
+    fn check_happened(&self) -> Result<()> {
+        let mut missing = Happening::ALL
             .iter()
-            .filter(|kind| !self.faults.contains_key(kind));
+            .filter(|kind| !self.happened.contains_key(kind));
         match missing.next() {
-            Some(kind) if self.worlds >= ALL_FAULTS_FROM => {
-                bail!("in {} worlds this never had an effect: {kind}", self.worlds)
+            Some(kind) if self.worlds >= ALL_HAPPENS_FROM => {
+                bail!("in {} worlds this never happened: {kind}", self.worlds)
             }
             _ => Ok(()),
         }
@@ -230,8 +230,8 @@ impl Batch {
         let next = self.next.load(Ordering::Relaxed).min(seeds.end);
         let sums = self.sums.into_inner().unwrap_or_default();
         let (simulated, real) = (sums.simulated.as_secs_f64(), clock.elapsed().as_secs_f64());
-        for kind in FaultKind::ALL {
-            let count = sums.faults.get(&kind).copied().unwrap_or_default();
+        for kind in Happening::ALL {
+            let count = sums.happened.get(kind).copied().unwrap_or_default();
             out(&format!("{kind:<22}{count:>10}"));
         }
         out(&format!(
@@ -256,7 +256,7 @@ impl Batch {
             "the stories of these seeds are above: {:?}",
             sums.failed
         );
-        sums.check_faults()
+        sums.check_happened()
     }
 
     fn work(&self, seeds: &Range<u64>, most: Option<Duration>, clock: &Stopwatch) {
@@ -291,8 +291,8 @@ impl Batch {
         };
         sums.worlds += 1;
         sums.simulated += outcome.simulated;
-        for (kind, count) in &outcome.faults {
-            *sums.faults.entry(*kind).or_default() += count;
+        for (kind, count) in &outcome.happened {
+            *sums.happened.entry(*kind).or_default() += count;
         }
         let agreed = outcome.agreed_after.map(|took| (took, outcome.seed));
         sums.slowest = sums.slowest.max(agreed);
@@ -349,8 +349,8 @@ impl Stopwatch {
     }
 }
 
-/// Each kind of fault has to have had an effect in so many worlds.
-const ALL_FAULTS_FROM: u64 = 100;
+/// Everything has to have happened in so many worlds.
+const ALL_HAPPENS_FROM: u64 = 100;
 
 const PROGRESS_EVERY: u64 = 10;
 
@@ -359,19 +359,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_that_never_had_an_effect_fails_a_batch_of_a_hundred_worlds() {
-        let faults: BTreeMap<_, _> = FaultKind::ALL.map(|kind| (kind, 1)).into();
+    fn what_never_happened_fails_a_batch_of_a_hundred_worlds() {
+        let happened = Happening::ALL.iter().map(|kind| (*kind, 1)).collect();
         let mut sums = Sums {
-            worlds: ALL_FAULTS_FROM,
-            faults,
+            worlds: ALL_HAPPENS_FROM,
+            happened,
             ..Sums::default()
         };
-        sums.check_faults().unwrap();
-        sums.faults.remove(&FaultKind::WriteTorn);
-        let error = sums.check_faults().unwrap_err();
+        sums.check_happened().unwrap();
+        sums.happened.remove(&Happening::WriteTorn);
+        let error = sums.check_happened().unwrap_err();
         assert!(error.to_string().ends_with("write torn"), "{error}");
         sums.worlds -= 1;
-        sums.check_faults().unwrap();
+        sums.check_happened().unwrap();
     }
 
     #[test]

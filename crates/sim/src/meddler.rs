@@ -10,7 +10,7 @@ use causality_transport::{
     TransportError, TransportKey,
 };
 
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 use crate::trace::Trace;
 
 /// Whether the meddler strikes next time. A handle: clones are the same meddler.
@@ -149,7 +149,7 @@ impl SendStream for MeddledStream {
         self.stream.write_all(bytes).await?;
         // The number of the stream is one byte; what is longer is whole frames.
         if bytes.len() > 1 && self.meddler.0.swap(false, Ordering::Relaxed) {
-            self.trace.fired(FaultKind::FramesRepeated);
+            self.trace.fired(Happening::FramesRepeated);
             self.stream.write_all(bytes).await?;
         }
         Ok(())

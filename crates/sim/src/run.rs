@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 use crate::script::{Mode, Script};
 use crate::trace::{Fingerprint, Trace};
 use crate::world::{Plan, Shape, Sharing, World};
@@ -35,8 +35,8 @@ pub struct Outcome {
     pub story: Vec<String>,
     /// Equal for equal seeds.
     pub fingerprint: Fingerprint,
-    /// How often each fault had an effect.
-    pub faults: BTreeMap<FaultKind, u64>,
+    /// How often what happened.
+    pub happened: BTreeMap<Happening, u64>,
     /// How long it took, in its own time.
     pub simulated: Duration,
     /// How long it took from when everything worked again until all agreed.
@@ -61,7 +61,7 @@ pub fn seed(seed: u64, print: fn(&str)) -> Result<Outcome> {
         failure,
         story: stage.trace.story(),
         fingerprint: stage.trace.fingerprint(),
-        faults: stage.trace.faults(),
+        happened: stage.trace.happened(),
         simulated: stage.now(),
         agreed_after,
         history,

@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::clients::draft;
 use crate::disk::DiskState;
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 use crate::link::Conditions;
 use crate::run::{AGREEMENT_MAX, Stage, judge};
 use crate::script::{Action, Index, Mode};
@@ -322,8 +322,8 @@ async fn frames_repeated(cast: Cast) -> Result<String> {
     world.run(Duration::from_secs(1)).await?;
     let repeated = world
         .trace()
-        .faults()
-        .contains_key(&FaultKind::FramesRepeated);
+        .happened()
+        .contains_key(&Happening::FramesRepeated);
     ensure!(repeated, "no frames were repeated");
     let mut has_ended = false;
     while let Ok(Some(event)) = tokio::time::timeout(Duration::ZERO, events.next()).await {

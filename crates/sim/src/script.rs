@@ -33,6 +33,8 @@ pub enum Action {
     CutPower(Index, Option<u64>),
     /// Changes how the disk answers.
     Disk(Index, DiskState),
+    /// Writes down what the node holds and what it says of that, if it runs.
+    Dump(Index),
     /// Takes each from the other's list of peers.
     DropPeers(Index, Index),
     /// Puts each on the other's list of peers again.
@@ -80,6 +82,10 @@ impl Script {
                 let (from, to) = (writer.machine(), writer.machine());
                 let seed = writer.random.next_u64();
                 writer.add(at, Action::ChangeRules(from, to, seed));
+            }
+            if writer.below(DUMPED_AMONG) == 0 {
+                let machine = writer.machine();
+                writer.add(at, Action::Dump(machine));
             }
             at += writer.between(200, 1_800);
         }
@@ -231,6 +237,9 @@ impl Writer {
         self.random.next_u64() % limit
     }
 }
+
+/// After one of so many faults it is looked what somebody holds.
+const DUMPED_AMONG: u64 = 6;
 
 /// Scripts draw from other seeds than the worlds that they are for.
 const SCRIPT_SEEDS: u64 = 0x5c81_97a2_0000_0000;

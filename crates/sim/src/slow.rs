@@ -12,7 +12,7 @@ use causality_store::{
     SideRange, StoreError, StoredEntry, StoredRow,
 };
 
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 use crate::trace::Trace;
 
 /// How slow a disk is. A handle: clones are the same disk.
@@ -54,7 +54,7 @@ impl<S> SlowStore<S> {
         self.trace.step();
         let milliseconds = self.slowness.0.load(Ordering::Relaxed);
         if milliseconds > 0 {
-            self.trace.fired(FaultKind::DiskSlow);
+            self.trace.fired(Happening::DiskSlow);
             tokio::time::sleep(Duration::from_millis(milliseconds)).await;
         }
     }

@@ -1,5 +1,5 @@
-//! What happened in a world: folded into one number, by which two runs are compared; counted, fault by fault; and the last
-//! of it kept as a story.
+//! What happened in a world: folded into one number, by which two runs are compared; counted, kind by kind; and the last of
+//! it kept as a story.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::fault::FaultKind;
+use crate::happening::Happening;
 
 /// The record of a run. A handle: clones are the same trace.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct Record {
     events: u64,
     datagrams: u64,
     story: VecDeque<String>,
-    faults: BTreeMap<FaultKind, u64>,
+    happened: BTreeMap<Happening, u64>,
     wrong: Option<String>,
     /// How much happened since time passed last, and when that was.
     steps: (u64, Duration),
@@ -63,7 +63,7 @@ impl Trace {
             events: 0,
             datagrams: 0,
             story: VecDeque::new(),
-            faults: BTreeMap::new(),
+            happened: BTreeMap::new(),
             wrong: None,
             steps: (0, Duration::ZERO),
             spins: Arc::default(),
@@ -167,23 +167,23 @@ impl Trace {
         record.datagrams += 1;
     }
 
-    /// Notes that a fault had an effect.
-    pub fn fired(&self, fault: FaultKind) {
-        self.fired_times(fault, 1);
+    /// Notes that something took effect.
+    pub fn fired(&self, what: Happening) {
+        self.fired_times(what, 1);
     }
 
-    pub(crate) fn fired_times(&self, fault: FaultKind, count: u64) {
+    pub(crate) fn fired_times(&self, what: Happening, count: u64) {
         if count == 0 {
             return;
         }
         let mut record = self.record();
-        (fault, count).hash(&mut record.hasher);
-        *record.faults.entry(fault).or_default() += count;
+        (what, count).hash(&mut record.hasher);
+        *record.happened.entry(what).or_default() += count;
     }
 
-    /// How often each fault had an effect.
-    pub fn faults(&self) -> BTreeMap<FaultKind, u64> {
-        self.record().faults.clone()
+    /// How often what happened.
+    pub fn happened(&self) -> BTreeMap<Happening, u64> {
+        self.record().happened.clone()
     }
 
     /// The last lines of the story.

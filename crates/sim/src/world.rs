@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use causality_judge::history::{Event, Header, Scope};
 use causality_node::{Node, PeerConfig};
-use causality_store::{RedbStore, StoreError};
+use causality_store::RedbStore;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng as _;
 use tempfile::TempDir;
@@ -20,11 +20,11 @@ use crate::book::{Book, Circle};
 use crate::clients::Clients;
 use crate::clock::{Rate, SimClock};
 use crate::disk::DiskState;
-use crate::fault::FaultKind;
+use crate::dump::{Dump, Owner, dump};
+use crate::happening::Happening;
 use crate::history::{HISTORY_VERSION, History, domain_id, extents};
 use crate::machine::{Backup, Machine};
 use crate::network::Network;
-use crate::power::Power;
 use crate::rules::Terms;
 use crate::script::{Action, Index, Mode, Script};
 use crate::trace::Trace;
@@ -213,14 +213,14 @@ impl World {
                 self.set_clock(index, |clock| clock.set_rate(rate));
                 match rate {
                     Rate::RIGHT => {}
-                    Rate::STOPPED => self.fired(FaultKind::ClockStopped),
-                    _ => self.fired(FaultKind::ClockDrifted),
+                    Rate::STOPPED => self.fired(Happening::ClockStopped),
+                    _ => self.fired(Happening::ClockDrifted),
                 }
             }
             Action::ClockJump(Index(index), by_ms) => {
                 self.tell(index, &format!("its clock jumps by {by_ms} ms"));
                 self.set_clock(index, |clock| clock.jump(by_ms));
-                self.fired(FaultKind::ClockJumped);
+                self.fired(Happening::ClockJumped);
             }
             Action::ChangeRules(Index(from), Index(to), seed) => {
                 self.change_rules(from, to, |terms, circles| {
@@ -233,7 +233,7 @@ impl World {
             }
             Action::CutPower(Index(index), None) => {
                 if self.machines[index].running.is_some() {
-                    self.fired(FaultKind::PowerCutIdle);
+                    self.fired(Happening::PowerCutIdle);
                     self.lost_power(index);
                 }
             }
@@ -244,13 +244,21 @@ impl World {
                     self.boot(index).await?;
                 }
             }
+            Action::Dump(Index(index)) => {
+                let name = self.machines[index].name;
+                let is_written = self.dump(index, false).await?;
+                let what = if is_written { "is" } else { "cannot be" };
+                self.clients
+                    .trace
+                    .tell(name, &format!("{what} looked into"));
+            }
             Action::DropPeers(Index(a), Index(b)) => {
                 if self.acquainted.remove(&(a.min(b), a.max(b))) {
                     self.tell(
                         a,
                         &format!("and {} know each other no more", self.machines[b].name),
                     );
-                    self.fired(FaultKind::PeerDropped);
+                    self.fired(Happening::PeerDropped);
                     self.introduce(a).await;
                     self.introduce(b).await;
                 }
@@ -308,7 +316,7 @@ impl World {
         if book.changes() == before {
             return Ok(());
         }
-        self.fired(FaultKind::RulesChanged);
+        self.fired(Happening::RulesChanged);
         let (name, of) = (self.machines[from].name, self.machines[to].name);
         self.tell(from, &format!("has other rules about {of}"));
         let told = book.told(from);
@@ -440,7 +448,7 @@ impl World {
             let name = machine.name;
             self.clients.trace.tell(name, "stops");
             self.clients.history.write(name, Event::Stopped {});
-            self.fired(FaultKind::Stopped);
+            self.fired(Happening::Stopped);
         }
     }
 
@@ -489,7 +497,7 @@ impl World {
         std::fs::remove_file(&from)?;
         std::fs::remove_file(&to)?;
         self.replace(index, Backup { bytes, ..backup }, true).await;
-        self.fired(FaultKind::BackupRestored);
+        self.fired(Happening::BackupRestored);
         self.boot(index).await
     }
 
@@ -499,7 +507,7 @@ impl World {
             return Ok(());
         };
         self.replace(index, backup, false).await;
-        self.fired(FaultKind::BackupSlippedIn);
+        self.fired(Happening::BackupSlippedIn);
         self.boot(index).await
     }
 
@@ -605,9 +613,49 @@ impl World {
         }
     }
 
-    /// Ends the world: everybody stops, and what the stores hold is written down.
+    /// Writes down what a node holds, and what it says of that. Returns whether it runs, and is not busy.
+    pub(crate) async fn dump(&mut self, index: usize, is_final: bool) -> Result<bool> {
+        let machine = &self.machines[index];
+        let Some(running) = &machine.running else {
+            return Ok(false);
+        };
+        let Ok(holdings) = running.node.holdings().await else {
+            return Ok(false);
+        };
+        let pairs = self.plan.shape.pairs(self.plan.domains).into_iter();
+        let met = pairs.filter_map(|(a, b)| match index {
+            index if index == a => Some(b),
+            index if index == b => Some(a),
+            _ => None,
+        });
+        let met: Vec<_> = met.map(|other| self.machines[other].domain()).collect();
+        let owner = Owner {
+            keys: machine.keys.key_log(),
+            met: &met,
+        };
+        let dump = dump(owner, running.store.store(), &holdings).await;
+        let dump = match dump {
+            Ok(dump) => dump.filter(|_| running.power.is_on()),
+            // Its disk may let it down.
+            Err(_) if !is_final => None,
+            Err(error) => return Err(error),
+        };
+        let Some(Dump { lines, happened }) = dump else {
+            return Ok(false);
+        };
+        let Clients { history, trace, .. } = &self.clients;
+        let lines = lines.into_iter().chain([Event::Dumped { is_final }]);
+        lines.for_each(|line| history.write(machine.name, line));
+        for (what, count) in happened {
+            trace.fired_times(what, count);
+        }
+        Ok(true)
+    }
+
+    /// Ends the world: everybody stops; then each, with nobody there to talk to, says once more what it holds.
     pub async fn end(mut self) -> Result<(History, Trace)> {
         self.agenda.clear();
+        self.clients.is_quiet.store(true, Ordering::Relaxed);
         for index in 0..self.machines.len() {
             let machine = &mut self.machines[index];
             machine.disk.set_state(DiskState::Good);
@@ -615,20 +663,19 @@ impl World {
             machine.slowness.set(Duration::ZERO);
             self.stop(index).await;
         }
-        for machine in &self.machines {
-            let power = Power::default();
-            let open = |error: StoreError| format!("{} cannot be opened: {error}", machine.name);
-            let store = machine
-                .open_store(&power)
-                .map_err(|e| anyhow::anyhow!(open(e)))?;
-            let report = store.check().await?;
+        for index in 0..self.machines.len() {
+            self.boot(index).await?;
+            let name = self.machines[index].name;
+            let running = self.machines[index].running.as_ref();
+            let running = running.with_context(|| format!("{name} does not start any more"))?;
+            let report = running.store.store().check().await?;
             if let Some(finding) = report.findings.first() {
-                bail!("the store of {} is damaged: {finding}", machine.name);
+                bail!("the store of {name} is damaged: {finding}");
             }
-            self.clients
-                .history
-                .dump(machine.name, machine.keys.key_log(), &store, true)
-                .await?;
+            let is_written = self.dump(index, true).await?;
+            ensure!(is_written, "{name} says that it holds what it does not");
+            // Of this nobody is told any more.
+            self.machines[index].stop().await;
         }
         self.clients.history.write_of_all(Event::End {});
         Ok((self.clients.history, self.clients.trace))
@@ -660,7 +707,7 @@ impl World {
         self.clients.trace.tell(self.machines[index].name, what);
     }
 
-    fn fired(&self, fault: FaultKind) {
+    fn fired(&self, fault: Happening) {
         self.clients.trace.fired(fault);
     }
 }

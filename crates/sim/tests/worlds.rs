@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use causality_sim::run::{self, Outcome, plan};
 use causality_sim::scenario::{Options, SCENARIOS, Scenario};
-use causality_sim::{FaultKind, Mode};
+use causality_sim::{Happening, Mode};
 
 fn check(seed: u64) -> Outcome {
     let outcome = run::seed(seed, |_| {}).unwrap();
@@ -24,7 +24,7 @@ fn seeds_of(mode: Mode, count: usize) -> impl Iterator<Item = u64> {
 fn worlds_in_which_everything_goes_wrong_keep_their_promises() {
     for seed in seeds_of(Mode::Safety, 3) {
         let outcome = check(seed);
-        assert!(outcome.faults.values().sum::<u64>() > 100, "seed {seed}");
+        assert!(outcome.happened.values().sum::<u64>() > 100, "seed {seed}");
         assert!(outcome.fingerprint.datagrams > 1_000, "seed {seed}");
     }
 }
@@ -34,7 +34,7 @@ fn worlds_that_are_healed_agree() {
     for seed in seeds_of(Mode::Liveness, 3) {
         let outcome = check(seed);
         assert!(outcome.agreed_after.is_some(), "seed {seed}");
-        assert_eq!(outcome.faults.get(&FaultKind::BackupSlippedIn), None);
+        assert_eq!(outcome.happened.get(&Happening::BackupSlippedIn), None);
     }
 }
 

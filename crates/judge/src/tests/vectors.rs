@@ -6,9 +6,14 @@ use data_encoding::HEXLOWER;
 use serde_json::Value;
 
 use crate::codec::{Reader, uint_bytes};
+use crate::history::Span;
 use crate::id::{DomainId, FactId};
+use crate::positions;
 use crate::row::{core_time, partial_root, value, whole_root};
-use crate::{Checkpoint, DecodeError, GrowingTree, KeyError, KeyLog, leaf_hash, read_row};
+use crate::{
+    Checkpoint, DecodeError, GrowingTree, KeyError, KeyLog, Statement, leaf_hash,
+    position_set_hash, read_row,
+};
 
 fn vectors(name: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fact/vectors");
@@ -198,6 +203,57 @@ fn checkpoints_are_those_of_the_page() {
     for vector in list(&log, "checkpoints_refused") {
         is_refused_by_keys(Checkpoint::verify(&keys, &bytes(&vector["bytes"])), vector);
     }
+}
+
+#[test]
+fn withheld_statements_are_those_of_the_page() {
+    let records = all_bytes(&vectors("log.json")["key_records"]);
+    let keys = KeyLog::verify(records.iter().map(Vec::as_slice)).unwrap();
+    let statements = vectors("statements.json");
+    for vector in list(&statements, "withheld") {
+        let statement = Statement::verify(&keys, &bytes(&vector["bytes"])).unwrap();
+        let expected = &vector["statement"];
+        assert_eq!(statement.log.origin, keys.domain());
+        assert_eq!(Some(statement.size), expected["size"].as_u64());
+        assert_eq!(statement.audience.to_string(), text(&expected["audience"]));
+        let sets = ["withheld", "deferred", "partial"].map(|name| {
+            let hash = position_set_hash(&runs(&expected[name])).unwrap();
+            assert_eq!(hash.to_vec(), bytes(&expected[format!("{name}_hash")]));
+            hash
+        });
+        assert_eq!(statement.sets, sets);
+    }
+    for vector in list(&statements, "withheld_refused") {
+        is_refused_by_keys(Statement::verify(&keys, &bytes(&vector["bytes"])), vector);
+    }
+}
+
+#[test]
+fn position_sets_have_the_encodings_of_the_page() {
+    for vector in list(&vectors("positions.json"), "sets") {
+        let runs = runs(&vector["runs"]);
+        let encoding = positions::encoding(&runs).unwrap();
+        assert_eq!(encoding, bytes(&vector["encoding"]), "{vector}");
+        let hash = position_set_hash(&runs).unwrap();
+        assert_eq!(hash[..16].to_vec(), bytes(&vector["digest"]));
+    }
+}
+
+#[test]
+fn runs_that_are_no_set_have_no_encoding() {
+    for runs in [
+        &[Span(3, 3)][..],
+        &[Span(4, 3)],
+        &[Span(0, 1), Span(1, 2)],
+        &[Span(5, 6), Span(0, 1)],
+        &[Span(0, (1 << 63) + 1)],
+    ] {
+        assert_eq!(positions::encoding(runs), None, "{runs:?}");
+    }
+}
+
+fn runs(value: &Value) -> Vec<Span> {
+    serde_json::from_value(value.clone()).unwrap()
 }
 
 #[test]

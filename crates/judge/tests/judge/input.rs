@@ -208,16 +208,9 @@ fn what_cannot_happen_is_refused_with_what_was_expected() {
     let [crashed, stopped, restarted, left] = ["crashed", "stopped", "restarted", "left"].map(bare);
 
     let obeys = bare("obeys");
-    let stated = |origin: &str| {
-        let log = log().replacen("00", origin, 1);
-        let peer = "00".repeat(32);
-        let keys = format!(r#","log":"{log}","size":0,"peer":"{peer}","withheld":[]"#);
-        event("stated", &keys)
-    };
 
     check(&[&started()], "starts once");
     check(&[&crashed, &obeys], "does not run");
-    check(&[&stated("00"), &stated("01")], "the origin of a log");
     check(&[&restarted], "the node runs");
     check(&[&restored], "the node runs");
     check(&[&crashed, &crashed], "does not run");
@@ -282,6 +275,9 @@ fn every_event_is_read_as_it_was_written() {
     let mut world = World::new(Mode::Liveness, &["a", "b"]);
     world.append("a");
     world.sync("a", "b");
+    let (log, sets) = (world.lane("a"), [vec![Span(0, 1)], vec![], vec![]]);
+    let stated = world.state("a", (log, 1), world.domain("b"), sets);
+    world.held("b", "a").stated = Some(stated);
     world.read("b");
     let backup = world.backup("a");
     world.restore("a", &backup, true);
@@ -315,12 +311,6 @@ fn every_event_is_read_as_it_was_written() {
         },
         Event::Obeys {},
         Event::Clock { shows: 7, rate: 0 },
-        Event::Stated {
-            log,
-            size: 9,
-            peer: log.origin,
-            withheld: vec![Span(3, 7)],
-        },
         Event::Stopped {},
         Event::Left {},
         Event::Note { text },

@@ -1,7 +1,7 @@
 //! What nodes may show each other: what goes by their rules passes, and whatever leaks or is missing is found.
 
 use causality_judge::history::{
-    AtLeast, Completeness, Event, Kept, Mode, Place, Rule, Seen, Span, Window,
+    AtLeast, Completeness, Event, Kept, Mode, Place, Rule, Seen, Window,
 };
 use causality_judge::{Bytes, CompartmentId, FactId, Stored, leaf_hash, read_row};
 
@@ -9,34 +9,34 @@ use crate::statement::Statement;
 use crate::world::{Backup, PUBLIC, Policy, World, clean};
 
 /// A fact that `a` wrote.
-struct Said {
+pub(crate) struct Said {
     statement: Statement,
     time: u64,
     id: FactId,
 }
 
 impl Said {
-    fn whole(&self) -> Stored {
+    pub(crate) fn whole(&self) -> Stored {
         Stored::Row(Bytes(self.statement.whole(self.time)))
     }
 
-    fn showing(&self, fields: &[&str]) -> Stored {
+    pub(crate) fn showing(&self, fields: &[&str]) -> Stored {
         Stored::Row(Bytes(self.statement.partial(self.time, fields)))
     }
 
     /// Only that there is one.
-    fn hidden(&self) -> Stored {
+    pub(crate) fn hidden(&self) -> Stored {
         let hash = leaf_hash(&self.id);
         Stored::Withheld { level: 0, hash }
     }
 }
 
 /// `a`, `b` and `c`; what is not said about rules goes both ways.
-fn three(mode: Mode) -> World {
+pub(crate) fn three(mode: Mode) -> World {
     World::new(mode, &["a", "b", "c"])
 }
 
-fn say(world: &mut World, statement: Statement) -> Said {
+pub(crate) fn say(world: &mut World, statement: Statement) -> Said {
     let request = world.ask("a");
     let time = (world.now() << 16) | 1;
     let id = world.write_row("a", request, (time, statement.whole(time)));
@@ -48,12 +48,12 @@ fn say(world: &mut World, statement: Statement) -> Said {
 }
 
 /// A number that everybody may see.
-fn number() -> Statement {
+pub(crate) fn number() -> Statement {
     Statement::of(&[("n", 5), ("x", 1)])
 }
 
 /// `to` has these of the lane of `a`.
-fn has(world: &mut World, to: &str, rows: Vec<Stored>) {
+pub(crate) fn has(world: &mut World, to: &str, rows: Vec<Stored>) {
     let lane = world.lane("a");
     let mut held = world.held("a", "a").clone();
     held.rows = rows;
@@ -64,7 +64,7 @@ fn has(world: &mut World, to: &str, rows: Vec<Stored>) {
     world.dump(to, false);
 }
 
-fn tell(world: &mut World, from: &str, to: &str, policy: Policy) {
+pub(crate) fn tell(world: &mut World, from: &str, to: &str, policy: Policy) {
     let peer = world.domain(to);
     world.tell(from, peer, policy);
 }
@@ -78,7 +78,7 @@ fn only(rule: Rule) -> Policy {
 }
 
 /// Everything, but for this.
-fn but(of: Rule, fields: Option<&[&str]>) -> Policy {
+pub(crate) fn but(of: Rule, fields: Option<&[&str]>) -> Policy {
     let fields = fields.map(|fields| fields.iter().map(|name| (*name).to_owned()).collect());
     Policy {
         kept: vec![Kept { of, fields }],
@@ -86,14 +86,14 @@ fn but(of: Rule, fields: Option<&[&str]>) -> Policy {
     }
 }
 
-fn labelled(label: &str) -> Rule {
+pub(crate) fn labelled(label: &str) -> Rule {
     Rule {
         labels: Some(vec![label.to_owned()]),
         ..Rule::all_of(PUBLIC)
     }
 }
 
-fn at_least(least: i64) -> Rule {
+pub(crate) fn at_least(least: i64) -> Rule {
     let field = "n".to_owned();
     Rule {
         at_least: Some(AtLeast { field, least }),
@@ -101,7 +101,7 @@ fn at_least(least: i64) -> Rule {
     }
 }
 
-fn in_force(from: Option<u64>, until: Option<u64>) -> Rule {
+pub(crate) fn in_force(from: Option<u64>, until: Option<u64>) -> Rule {
     Rule {
         in_force: Some(Window { from, until }),
         ..Rule::all_of(PUBLIC)
@@ -628,86 +628,4 @@ fn nobody_is_owed_what_a_node_held_that_has_left() {
     say(&mut world, number());
     world.leave("a");
     assert_eq!(world.broken(), clean());
-}
-
-/// The rules broken when `b` lacks the second and the third of four facts, and says that it has all but what `a` stated.
-fn attested(stated: Option<(&str, u64, Vec<Span>)>) -> Vec<&'static str> {
-    let mut world = three(Mode::Safety);
-    let said: Vec<_> = (0..4).map(|_| say(&mut world, number())).collect();
-    let rows = vec![
-        said[0].whole(),
-        said[1].hidden(),
-        said[2].showing(&["n"]),
-        said[3].whole(),
-    ];
-    if let Some((to, size, withheld)) = stated {
-        let (log, peer) = (world.lane("a"), world.domain(to));
-        let stated = Event::Stated {
-            log,
-            size,
-            peer,
-            withheld,
-        };
-        world.push("a", stated);
-    }
-    has(&mut world, "b", rows);
-    world.held("b", "a").completeness = Completeness::Attested;
-    world.broken()
-}
-
-#[test]
-fn whoever_says_that_a_log_is_attested_has_a_statement_of_its_origin() {
-    let unbacked = ["completeness_is_backed"];
-    assert_eq!(attested(Some(("b", 4, vec![Span(1, 3)]))), clean());
-    assert_eq!(
-        attested(Some(("b", 4, vec![Span(2, 3), Span(1, 2)]))),
-        clean()
-    );
-    assert_eq!(attested(Some(("b", 4, vec![Span(0, 4)]))), clean());
-    assert_eq!(attested(Some(("b", 3, vec![Span(0, 4)]))), clean());
-    assert_eq!(attested(None), unbacked);
-    assert_eq!(attested(Some(("c", 4, vec![Span(1, 3)]))), unbacked);
-    assert_eq!(attested(Some(("b", 4, vec![Span(1, 2)]))), unbacked);
-    assert_eq!(attested(Some(("b", 4, vec![Span(2, 3)]))), unbacked);
-    assert_eq!(attested(Some(("b", 2, vec![Span(0, 4)]))), unbacked);
-}
-
-#[test]
-fn a_log_of_which_fields_are_withheld_is_not_proven() {
-    let said_of = |rows: fn(&Said) -> Stored| {
-        let mut world = three(Mode::Safety);
-        let said = say(&mut world, number());
-        has(&mut world, "b", vec![rows(&said)]);
-        world.held("b", "a").completeness = Completeness::Proven;
-        world.broken()
-    };
-    assert_eq!(said_of(Said::whole), clean());
-    let partial = said_of(|said| said.showing(&["n"]));
-    assert_eq!(partial, ["completeness_is_backed"]);
-    assert_eq!(said_of(Said::hidden), ["completeness_is_backed"]);
-}
-
-#[test]
-fn a_log_without_anything_is_not_proven() {
-    let mut world = three(Mode::Safety);
-    world.append("a");
-    world.dump("b", false);
-    let lane = world.lane("a");
-    world.end();
-    // As if b had said so, with nothing in its hands.
-    let dumped = |entry: &causality_judge::history::Entry| {
-        entry.node.as_deref() == Some("b")
-            && matches!(entry.event, Event::Dumped { is_final: true })
-    };
-    let at = world.entries.iter().position(dumped).unwrap();
-    let mut holds = world.entries[at].clone();
-    holds.event = Event::Holds {
-        log: lane,
-        size: 0,
-        checkpoint: None,
-        records: Vec::new(),
-        completeness: Completeness::Proven,
-    };
-    world.entries.insert(at, holds);
-    assert_eq!(world.rules(), ["completeness_is_backed"]);
 }

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causality_judge::history::{
     Acknowledged, Completeness, Entry, Event, Extent, Header, Kept, Mode, Place, Rule, Scope, Seen,
-    Span,
+    Span, Stated,
 };
 use causality_judge::{
     Bytes, CompartmentId, DomainId, FactId, GrowingTree, LaneId, LogId, Stored, TreeHash, Verdict,
-    judge, read_row,
+    judge, position_set_hash, read_row,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +25,7 @@ pub(crate) struct Held {
     pub(crate) rows: Vec<Stored>,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) completeness: Completeness,
+    pub(crate) stated: Option<Stated>,
 }
 
 impl Held {
@@ -181,6 +182,37 @@ impl World {
 
     pub(crate) fn domain(&self, node: &str) -> DomainId {
         self.domains[self.nodes[node].domain].id
+    }
+
+    /// What a node signs that it keeps back: of the positions of a log below a size, from a domain, these.
+    pub(crate) fn state(
+        &self,
+        signer: &str,
+        (log, size): (LogId, u64),
+        audience: DomainId,
+        [withheld, deferred, partial]: [Vec<Span>; 3],
+    ) -> Stated {
+        let key = &self.domains[self.nodes[signer].domain].keys[0];
+        let mut bytes = vec![0];
+        bytes.extend(log.origin.0);
+        bytes.extend(log.compartment.0);
+        bytes.extend(log.lane.0);
+        bytes.extend(uint(size));
+        bytes.extend(audience.0);
+        for set in [&withheld, &deferred, &partial] {
+            bytes.extend(position_set_hash(set).unwrap());
+        }
+        bytes.extend(self.now().to_le_bytes());
+        bytes.push(0);
+        bytes.extend(key_id(key));
+        let message = tagged("causality/0/withheld", &bytes);
+        bytes.extend(key.sign(&message).to_bytes());
+        Stated {
+            statement: Bytes(bytes),
+            withheld,
+            deferred,
+            partial,
+        }
     }
 
     fn new_lane(&mut self, origin: DomainId) -> LogId {
@@ -401,6 +433,7 @@ impl World {
                 checkpoint: Some(domain.sign(&log, &held.checkpoint)),
                 records: domain.records.clone(),
                 completeness: held.completeness,
+                stated: held.stated,
             };
             self.push(name, holds);
             let (from, rows) = (0, held.rows);
@@ -487,6 +520,7 @@ impl Held {
                 epoch: 0,
             },
             completeness: Completeness::Proven,
+            stated: None,
         }
     }
 
