@@ -32,7 +32,7 @@ enum FoundBy {
     Scenario(&'static str),
 }
 
-const BUGS: [Bug; 8] = [
+const BUGS: [Bug; 10] = [
     Bug {
         name: "acknowledged-before-fsync",
         about: "the store answers before what it has written is synced",
@@ -40,6 +40,16 @@ const BUGS: [Bug; 8] = [
             "crates/store/src/redb/engine.rs",
             "        let tx = self.db.begin_write()?;\n        let result = write(",
             "        let mut tx = self.db.begin_write()?;\n        lazily(&mut tx)?;\n        let result = write(",
+        )],
+        found_by: FoundBy::Seeds,
+    },
+    Bug {
+        name: "attested-by-anybody",
+        about: "what any peer says that it keeps back of a log counts as signed by its origin",
+        edits: &[(
+            "crates/sync/src/completeness.rs",
+            "        let origin = self.sources.get(&(*log, log.origin));\n        let Some(source) = origin.filter(|source| !source.statement.is_empty()) else {",
+            "        let mut sources = self.sources.iter().filter(|((of, _), _)| of == log);\n        let Some((_, source)) = sources.next() else {",
         )],
         found_by: FoundBy::Seeds,
     },
@@ -92,6 +102,16 @@ const BUGS: [Bug; 8] = [
             "            outgoing.sent = outgoing.sent.max(engine.held(&log).size.saturating_sub(1));\n            let from = outgoing.sent;",
         )],
         found_by: FoundBy::Seeds,
+    },
+    Bug {
+        name: "moment-passes-unseen",
+        about: "nobody looks at the rules again when the moment comes at which one of them ends",
+        edits: &[(
+            "crates/sync/src/engine.rs",
+            "        edges.into_iter().for_each(|edge| self.wake_at(edge));\n        self.policies_changed(|_| true);",
+            "        edges.into_iter().for_each(|edge| self.wake_at(edge));",
+        )],
+        found_by: FoundBy::Scenario("embargo-ends"),
     },
     Bug {
         name: "root-not-verified",

@@ -72,7 +72,8 @@ Examples:
 Scenarios:
   backup-slipped-in      stopped-without-a-note  fork-after-rollback    backup-restored
   partition-in-catch-up  frames-repeated         disk-fails             disk-full
-  power-cuts             lying-fsync
+  power-cuts             lying-fsync             embargo-ends           embargo-ends-apart
+  relay-permitted        relay-filled
 
 Progress goes to standard error, results to standard output. RUST_LOG=info shows what the nodes log. Exit codes: 0 all is
 well, 1 something is wrong, 2 wrong usage.";

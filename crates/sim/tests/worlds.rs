@@ -77,6 +77,10 @@ stories! {
     a_full_disk_refuses_until_there_is_room: "disk-full";
     power_cuts_lose_nothing_acknowledged: "power-cuts";
     a_disk_that_lies_about_syncing_is_found_out: "lying-fsync";
+    an_embargo_ends_at_its_moment_without_a_new_rule: "embargo-ends";
+    an_embargo_that_ended_in_a_partition_is_over_behind_it: "embargo-ends-apart";
+    what_an_origin_keeps_back_a_relay_may_give_later: "relay-permitted";
+    what_a_relay_gets_later_it_passes_on: "relay-filled";
 }
 
 fn program(words: &str) -> Output {
