@@ -96,6 +96,9 @@ pub enum PolicyError {
         /// The section.
         section: &'static str,
     },
+    /// A group among the members of a group.
+    #[error("a group names no other groups, and this one names {0:?}; write out who is meant")]
+    NestedGroup(String),
     /// A security policy that restricts nothing.
     #[error(
         "a security policy says `refuse`, `withhold` or `protection`, and this one says none of them"

@@ -117,6 +117,7 @@ impl PolicyFile {
             return Err(reader.wrong(0, PolicyError::TooManyRules(count)));
         }
         reader.groups = file.groups;
+        reader.check_groups()?;
         let resource_types = reader.resource_types(&file.resource_types)?;
         let grants = |section, rules: Vec<_>, reader: &mut Reader<'_>| {
             let grants = rules
@@ -181,6 +182,16 @@ impl Reader<'_> {
             Ok((name.get_ref().clone(), meaning.get_ref().clone()))
         });
         Ok(ResourceRegistry::new(types.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// No name begins with `@`, so a group within a group would mean nobody, and a restriction of it would restrict nobody.
+    fn check_groups(&self) -> Result<(), InvalidPolicy> {
+        let mut members = self.groups.values().flat_map(|list| list.get_ref());
+        let nested = members.find(|member| member.get_ref().starts_with('@'));
+        nested.map_or(Ok(()), |member| {
+            let error = PolicyError::NestedGroup(member.get_ref().clone());
+            Err(self.wrong(member.span().start, error))
+        })
     }
 
     fn sync_policy(

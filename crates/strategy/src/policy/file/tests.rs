@@ -96,6 +96,13 @@ fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
 }
 
 #[test]
+fn a_group_within_a_group_is_refused_also_where_no_rule_uses_it() {
+    let text = "[groups]\na = [\"seismo.*\"]\nb = [\"press.*\", \"@a\"]\n";
+    let nested = PolicyError::NestedGroup("@a".into());
+    assert_eq!(error(text), (3, 17, nested));
+}
+
+#[test]
 fn a_filter_is_refused_at_the_character_that_is_wrong() {
     let (at, expected, found) = (6, "a value", "`)`".to_owned());
     let wrong = PolicyError::Expression(ExpressionError::Unexpected {
