@@ -37,7 +37,7 @@ pub enum ExpressionError {
         found: String,
     },
     /// A character that starts no word.
-    #[error("{character:?} means nothing here")]
+    #[error("{} means nothing here{}", quoted(*.character), meant_by(*.character))]
     Character {
         /// Where.
         at: usize,
@@ -80,6 +80,25 @@ pub enum ExpressionError {
     /// It breaks a limit of filters.
     #[error("not a filter: {0}")]
     Filter(#[from] FilterError),
+}
+
+/// A character that can be seen, between backticks; of another its number.
+fn quoted(character: char) -> String {
+    match character.is_control() {
+        true => format!("`{}`", character.escape_unicode()),
+        false => format!("`{character}`"),
+    }
+}
+
+/// What a character stands for in other languages, and what stands for that here.
+fn meant_by(character: char) -> &'static str {
+    match character {
+        '\'' => "; a string stands in double quotes",
+        '&' => "; write `and`",
+        '|' => "; write `or`",
+        '!' => "; write `not` or `!=`",
+        _ => "",
+    }
 }
 
 impl ExpressionError {
@@ -296,6 +315,7 @@ fn comparison(name: String, words: &mut Words<'_>) -> Result<Vec<FilterNode>, Ex
         Word::Name("true") => Value::Bool(true),
         Word::Name("false") => Value::Bool(false),
         Word::Name("null") => Value::Null,
+        Word::Name(_) => return Err(words.unexpected("a value (a string stands in double quotes)")),
         _ => return Err(words.unexpected("a value")),
     };
     words.next()?;

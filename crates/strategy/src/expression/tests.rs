@@ -135,7 +135,8 @@ fn what_is_no_expression_is_refused_where_it_goes_wrong() {
     refuse("mag", unexpected(3, "a comparison", "the end"));
     refuse("mag >= ", unexpected(7, "a value", "the end"));
     refuse("mag is \"2\"", unexpected(4, "a comparison", "`is`"));
-    refuse("a = b", unexpected(4, "a value", "`b`"));
+    let value = "a value (a string stands in double quotes)";
+    refuse("a = b", unexpected(4, value, "`b`"));
     refuse("a = 1 b = 2", unexpected(6, more, "`b`"));
     refuse("a = 1 and", unexpected(9, "a condition", "the end"));
     refuse("a = 1)", unexpected(5, more, "`)`"));
@@ -151,6 +152,19 @@ fn what_is_no_expression_is_refused_where_it_goes_wrong() {
             character: '&',
         },
     );
+    for (text, expected) in [
+        ("a = 1 && b", "`&` means nothing here; write `and`"),
+        ("a = 1 || b", "`|` means nothing here; write `or`"),
+        ("!a", "`!` means nothing here; write `not` or `!=`"),
+        (
+            "a = 'b'",
+            "`'` means nothing here; a string stands in double quotes",
+        ),
+        ("a = \u{7}", "`\\u{7}` means nothing here"),
+        ("a = \u{a7}", "`\u{a7}` means nothing here"),
+    ] {
+        assert_eq!(parse_filter(text).unwrap_err().to_string(), expected);
+    }
     for text in ["a = \"x", "a = \"x\\\"", "a = \"\\n\""] {
         refuse(text, ExpressionError::String { at: 4 });
     }

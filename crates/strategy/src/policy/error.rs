@@ -31,6 +31,15 @@ pub(super) fn meant(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |word| format!("; did you mean `{word}`?"))
 }
 
+/// How everything is meant: not each key can be left out, and of some that means nothing.
+fn instead_of_nothing(key: &str) -> &'static str {
+    match key {
+        "groups" => "leave the group out, or say who belongs to it",
+        "compartments" | "peers" | "withhold" => "write [\"*\"] to mean everything",
+        _ => "leave the key out to mean everything",
+    }
+}
+
 /// What is wrong with a policy file.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]
@@ -47,9 +56,7 @@ pub enum PolicyError {
     )]
     Duration(String),
     /// A list without entries, which nothing would match.
-    #[error(
-        "`{0}` is an empty list, which means nothing at all; leave the key out to mean everything"
-    )]
+    #[error("`{0}` is an empty list, which means nothing at all; {meant}", meant = instead_of_nothing(.0))]
     EmptyList(&'static str),
     /// A security policy that is never in force, or about facts of no time: it would keep back nothing.
     #[error("a window ends before it begins, so the rule would keep back nothing")]
@@ -147,12 +154,14 @@ pub enum PolicyError {
     #[error("there is no key `{0}` here")]
     UnknownKey(String),
     /// A word that a key does not know.
-    #[error("`{key}` does not know {word:?}")]
+    #[error("`{key}` is one of {known}, not {word:?}")]
     UnknownWord {
         /// The key.
         key: &'static str,
         /// The word.
         word: String,
+        /// The words that it knows.
+        known: String,
     },
     /// A key that a strategy of this mode has not.
     #[error("`{key}` is for a strategy whose mode is {modes}")]

@@ -410,12 +410,14 @@ impl Reader<'_> {
         let word = text.get_ref();
         let found = known.iter().find(|(known, _)| known == word);
         found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let words = known.iter().map(|(known, _)| *known);
             let error = PolicyError::UnknownWord {
                 key,
                 word: word.clone(),
+                known: words.clone().collect::<Vec<_>>().join(", "),
             };
             InvalidPolicy {
-                suggestion: suggest(word, known.iter().map(|(known, _)| *known)),
+                suggestion: suggest(word, words),
                 ..self.wrong(text.span().start, error)
             }
         })
@@ -503,17 +505,27 @@ impl Reader<'_> {
         }
     }
 
-    /// What the parser of TOML says. It puts an unknown key, and then those that it knows, between backticks.
+    /// What the parser of TOML says, in the words of this project. It puts an unknown key, and then those that it knows, between
+    /// backticks, and takes a date for a table with a key of its own.
     fn not_toml(&self, error: &toml::de::Error) -> InvalidPolicy {
         let at = error.span().map_or(0, |span| span.start);
         let message = error.message();
         let mut quoted = message.split('`').skip(1).step_by(2);
         match quoted.next() {
+            Some(key) if key.starts_with("$__toml") => {
+                let message = "a moment stands in a window, such as { from = 2018-01-30 }";
+                self.wrong(at, PolicyError::Toml(message.to_owned()))
+            }
             Some(key) if message.starts_with("unknown field") => InvalidPolicy {
                 suggestion: suggest(key, quoted),
                 ..self.wrong(at, PolicyError::UnknownKey(key.to_owned()))
             },
-            _ => self.wrong(at, PolicyError::Toml(message.trim().replace('\n', ", "))),
+            _ => {
+                let message = message.trim().replace('\n', ", ");
+                let plain = PLAIN_WORDS.iter();
+                let message = plain.fold(message, |text, (their, ours)| text.replace(their, ours));
+                self.wrong(at, PolicyError::Toml(message))
+            }
         }
     }
 }
@@ -529,6 +541,17 @@ fn is_printable(text: &str, bytes_max: usize) -> bool {
 
 /// So many hexadecimal digits and nothing else are an id, or a part of one.
 const ID_DIGITS_MIN: usize = 32;
+/// What the parser of TOML calls things, and what somebody who writes a policy does. The longer ones come first.
+const PLAIN_WORDS: [(&str, &str); 5] = [
+    (
+        "map, expected a sequence",
+        "one table, expected a list of them: a section stands in double brackets, such as [[out]]",
+    ),
+    ("a sequence", "a list, which stands in brackets"),
+    ("a TOML datetime", "a moment, which stands without quotes"),
+    ("a string", "a text in quotes"),
+    ("u64", "a whole number"),
+];
 
 const FACT_TYPES: [&str; 9] = [
     "cross_domain",

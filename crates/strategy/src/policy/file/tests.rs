@@ -47,11 +47,30 @@ fn a_key_with_a_slip_is_named_with_its_place_and_what_was_meant() {
 #[test]
 fn what_is_not_toml_or_of_another_type_is_refused_at_its_place() {
     assert!(matches!(error("[[out]\n"), (1, _, PolicyError::Toml(_))));
-    let (line, column, wrong) = error(&with("labels = \"reviewed\""));
-    assert_eq!((line, column), (5, 10));
-    assert!(
-        matches!(&wrong, PolicyError::Toml(message) if message.contains("expected a sequence")),
-        "{wrong}"
+    for (line, expected) in [
+        (
+            "labels = \"reviewed\"",
+            "column 10: invalid type: string \"reviewed\", expected a list, which stands in brackets",
+        ),
+        (
+            "labels = [1]",
+            "column 11: invalid type: integer `1`, expected a text in quotes",
+        ),
+        (
+            "valid = { from = \"2018-01-01\" }",
+            "column 18: invalid type: string \"2018-01-01\", expected a moment, which stands without quotes",
+        ),
+        (
+            "in_force = 2018-01-01",
+            "column 12: a moment stands in a window, such as { from = 2018-01-30 }",
+        ),
+    ] {
+        assert_eq!(message(&with(line)), format!("line 5, {expected}"));
+    }
+    assert_eq!(
+        message("[out]\nname = \"a\"\n"),
+        "line 1, column 1: invalid type: one table, expected a list of them: a section stands in double brackets, \
+         such as [[out]]"
     );
     let volume = error(&with("volume = { facts = 1, bytes = 2 }"));
     assert!(
@@ -76,12 +95,10 @@ fn bytes_that_are_no_text_are_refused_where_they_begin() {
 #[test]
 fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
     let text = with("onward = [\"audiance\"]");
-    let (key, word) = ("onward", "audiance".to_owned());
     assert_eq!(
-        error(&text),
-        (5, 11, PolicyError::UnknownWord { key, word })
+        message(&text),
+        "line 5, column 11: `onward` is one of none, audience, any, not \"audiance\"; did you mean `audience`?"
     );
-    assert!(message(&text).ends_with("did you mean `audience`?"));
 
     let text = with("fact_types = [\"operation\", \"observatoin\"]");
     let unknown = NameError::UnknownType("observatoin".into());
@@ -187,6 +204,15 @@ fn empty_lists_and_volumes_of_nothing_are_refused() {
             PolicyError::EmptyList(key)
         );
     }
+    assert!(message(&with("labels = []")).ends_with("leave the key out to mean everything"));
+    for text in [
+        with("").replace("[\"public\"]", "[]"),
+        "[[security]]\nname = \"a\"\npeers = [\"*\"]\nwithhold = []\n".to_owned(),
+    ] {
+        assert!(message(&text).ends_with("write [\"*\"] to mean everything"));
+    }
+    let group = format!("[groups]\ng = []\n{}", with("").replace("\"*\"", "\"@g\""));
+    assert!(message(&group).ends_with("leave the group out, or say who belongs to it"));
     let empty = with("").replace("[\"*\"]", "[]");
     assert_eq!(error(&empty), (3, 9, PolicyError::EmptyList("peers")));
     let zero = with("volume = { facts = 0, bytes = 1, seconds = 1 }");

@@ -57,7 +57,7 @@ fn a_key_with_a_slip_is_named_with_its_place_and_what_was_meant() {
         ),
         (
             mode("pusch", ""),
-            "line 3, column 8: `mode` does not know \"pusch\"; did you mean `push`?",
+            "line 3, column 8: `mode` is one of bidirectional, event-driven, pull, push, not \"pusch\"; did you mean `push`?",
         ),
         (
             with("target = [\"@pres\"]", ""),
