@@ -287,8 +287,9 @@ Writes one line when it is ready. All commands work while it runs, and go throug
 SIGTERM and SIGINT (Ctrl-C) end it cleanly.";
 
 const RECEIPTS: &str = "\
-A round that ends well ends with a receipt of each side: what it holds of the logs that both share, and what it knows the
-other to hold. Two that say the same confirm each other. Each is verified as it is shown. Examples:
+A round that ends well ends with a receipt of each side: how far it holds the logs that both share,
+as facts or as hashes, and how far it knows the other to. Two that say the same confirm each other.
+Each is verified as it is shown. Examples:
   causality receipts catalogue
   causality -o json receipts";
 
@@ -297,13 +298,14 @@ Both sides add each other. Examples:
   causality peer add causality1... --as catalogue --send public
   causality peer add causality1... --send public --receive public";
 
-pub(crate) const IMPORT: &str = r#"A line has type, resource and content, and may have ref, aspect, valid_from, valid_until, requires, supersedes, label
-and compartment. Importing the same line again adds nothing. Example:
+pub(crate) const IMPORT: &str = r#"A line has type, resource and content, and may have ref, aspect, valid_from, valid_until, requires,
+supersedes, label and compartment. Importing the same line again adds nothing. Example:
   {"type":"observation","resource":"earthquake/ak18247005","valid_from":"2018-01-30T22:18:21.235Z","content":{"mag":2.3}}
 
-Types: cross_domain, observation, operation, retraction, state_change, transaction, validation, and custom:NAME. A
-resource is TYPE/NAME. A time is RFC 3339 with Z or an offset, to the millisecond, or whole milliseconds since 1970. A
-fact holds from now on if it has no valid_from, and for ever if it has no valid_until.
+Types: cross_domain, observation, operation, retraction, state_change, transaction, validation, and
+custom:NAME. A resource is TYPE/NAME. A time is RFC 3339 with Z or an offset, to the millisecond, or
+whole milliseconds since 1970. A fact holds from now on if it has no valid_from, and for ever if it
+has no valid_until.
 
 With -o jsonl each fact is told on a line of its own as soon as it is durable."#;
 
@@ -313,8 +315,8 @@ Rules are compared with the peers and compartments that are known here. Examples
   causality policy check new.toml && mv new.toml HOME/policy.toml && causality policy reload";
 
 const EXPLAIN: &str = "\
-Names the rule that decides, with its line in policy.toml, the fields that are kept back, when a time opens it, and whether
-the peer has confirmed or refused it. Examples:
+Names the rule that decides, with its line in policy.toml, the fields that are kept back, when a
+time opens it, and whether the peer has confirmed or refused it. Examples:
   causality explain 1a2b3c4d --peer catalogue
   causality explain 5e6f7a8b:17 --peer catalogue";
 
@@ -329,12 +331,13 @@ Returns when all that either side owed the other is durable there. Examples:
   causality -o json sync catalogue --push";
 
 const CREATE: &str = "\
-What this domain said before comes back from peers that hold it, with `causality sync`, as far as the home receives its
-compartments from them. What it says from then on goes to a new lane of its log, so that it contradicts nothing.";
+What this domain said before comes back from peers that hold it, with `causality sync`, as far as
+the home receives its compartments from them. What it says from then on goes to a new lane of its
+log, so that it contradicts nothing.";
 
 const RESTORE: &str = "\
-The store that was there is kept beside it as store.before-restore.redb. What this domain says from then on goes to a
-new lane of its log, so that it does not contradict what others hold already.";
+The store that was there is kept beside it as store.before-restore.redb. What this domain says from
+then on goes to a new lane of its log, so that it does not contradict what others hold already.";
 
 #[cfg(test)]
 mod tests {
@@ -344,6 +347,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         CommandLine::command().debug_assert();
+    }
+
+    /// A longer line is broken a second time, and then its last words stand alone.
+    #[test]
+    fn help_fits_the_width_at_which_it_is_broken() {
+        fn check(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string);
+            for line in help.iter().flat_map(|help| help.lines()) {
+                let is_broken = line.len() > 100 && line.trim().contains(' ');
+                assert!(!is_broken, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&CommandLine::command());
     }
 
     #[test]
