@@ -316,13 +316,18 @@ impl ExplainSummary {
 
     fn at_peer_words(&self) -> String {
         let peer = &self.peer;
+        let is_granted = self.out.as_ref().is_some_and(|out| out.granted);
         match self.at_peer.as_str() {
             "own" => format!("It is {peer}'s own."),
-            "queued" => format!("It waits to be sent: {peer} has not confirmed it."),
+            "queued" if is_granted => format!("It waits to be sent: {peer} has not confirmed it."),
+            "queued" => format!("{peer} has confirmed nothing of it."),
             "received" => format!("{peer} has confirmed that it has what it may have of it."),
             "refused" => format!("{peer} did not take it: its own rules refuse it."),
             "sent" => format!("It was sent, and {peer} has not confirmed it yet."),
             "skipped" => format!("{peer} does not want its log."),
+            "withheld" if is_granted => format!(
+                "{peer} was sent its hash only; the rest goes with a later exchange, when the volume of the rule has room."
+            ),
             "withheld" => format!("{peer} was sent its hash only."),
             _ => format!(
                 "How far {peer} has its log is not known: no session with it since the node began."
@@ -405,5 +410,21 @@ pub(crate) mod tests {
         };
         let sentences: std::collections::BTreeSet<_> = words.map(sentence).collect();
         assert_eq!(sentences.len(), 8, "{sentences:?}");
+    }
+
+    #[test]
+    fn what_the_rules_keep_here_is_not_said_to_wait() {
+        let Summary::Explained(mut summary) = explained() else {
+            panic!("no explanation");
+        };
+        let mut said = |status: &str, granted: bool| {
+            summary.at_peer = status.to_owned();
+            summary.out.as_mut().unwrap().granted = granted;
+            summary.at_peer_words()
+        };
+        assert!(said("queued", true).contains("waits to be sent"));
+        assert!(!said("queued", false).contains("waits"));
+        assert!(said("withheld", true).contains("later exchange"));
+        assert!(said("withheld", false).ends_with("its hash only."));
     }
 }
