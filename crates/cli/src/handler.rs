@@ -154,12 +154,6 @@ impl Context {
         Ok(names)
     }
 
-    /// Whether anything that a domain said is held here.
-    pub(crate) async fn holds_of(&self, domain: DomainId) -> Result<bool, Failure> {
-        let status = self.node.status().await?;
-        Ok(status.logs.keys().any(|log| log.origin == domain))
-    }
-
     /// What a domain is called here: this one, or a peer.
     pub(crate) async fn name_of(&self, domain: DomainId) -> Option<String> {
         if domain == self.node.domain() {

@@ -67,10 +67,11 @@ pub(crate) async fn sync(
     }
     let told: Vec<_> = problems.iter().map(|p| p.message.clone()).collect();
     let is_idle = report.facts_sent == 0 && report.facts_received == 0 && told.is_empty();
-    if is_idle && may_come && !context.holds_of(peer).await? {
+    // Where the two share a log, the peer grants something; what it holds is perhaps of others.
+    if is_idle && may_come && context.node.receipts(peer).await?.is_empty() {
         let note = format!(
-            "nothing came, and nothing of {name} is held here; if something should have, {name} has to grant it, with \
-             `causality peer add` and --send there"
+            "nothing came, and {name} offers nothing; if something should have come, {name} has to grant it, with \
+             `causality peer add` and --send there, or by a rule of [[out]]"
         );
         send(replies, Reply::Note(note)).await?;
     }

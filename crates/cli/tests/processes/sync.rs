@@ -133,6 +133,20 @@ fn a_fact_travels_over_a_relay_as_its_origin_signed_it() {
     assert_eq!(c.run(&["fact", "prove", &id]).code, exit::OK);
 }
 
+/// All that `b` shares is of others, and that is no reason to think that it shares nothing.
+#[test]
+fn of_a_relay_it_is_not_said_that_it_grants_nothing() {
+    let (a, b) = pair();
+    let c = Home::new("c");
+    introduce(&b, &c);
+    a.import(&observations("sensor", 2));
+    let _daemon = b.serve();
+    a.ok(&["sync", "b"]);
+    c.ok(&["sync", "b"]);
+    let outcome = c.run(&["sync", "b"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (exit::OK, ""));
+}
+
 #[test]
 fn a_peer_that_was_removed_gets_nothing_more() {
     let (a, b) = pair();
