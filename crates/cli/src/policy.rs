@@ -143,6 +143,7 @@ pub(crate) async fn reload(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let is_daemon = context.network == Network::Listens;
+    let is_missing = context.home.policy()?.is_none();
     let policy = read_home(&context.home).map_err(|wrong| match is_daemon {
         true => wrong.advise("the policy that was in force stays in force"),
         false => wrong.advise("no daemon runs; none starts with this file"),
@@ -161,6 +162,7 @@ pub(crate) async fn reload(
     }
     let summary = PolicyReloadSummary {
         file: context.home.policy_path().display().to_string(),
+        is_missing,
         rules,
         reloaded: is_daemon,
     };
@@ -447,6 +449,7 @@ refuse = true
     pub(crate) fn reloaded() -> Summary {
         Summary::PolicyReloaded(PolicyReloadSummary {
             file: "policy.toml".into(),
+            is_missing: false,
             rules: 2,
             reloaded: true,
         })

@@ -537,6 +537,9 @@ pub(crate) struct PolicyFindingItem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PolicyReloadSummary {
     pub(crate) file: String,
+    /// Whether there is no such file, so that only the grants of the address book count.
+    #[serde(rename = "missing", skip_serializing_if = "is_false", default)]
+    pub(crate) is_missing: bool,
     pub(crate) rules: u64,
     /// Whether a daemon decides by it from now on.
     pub(crate) reloaded: bool,

@@ -14,9 +14,7 @@ impl PolicyCheckSummary {
     pub(crate) fn text(&self) -> String {
         let file = plain(&self.file);
         if self.is_missing {
-            return format!(
-                "there is no {file}: what the address book grants is all that is shared\n"
-            );
+            return no_file(&file);
         }
         if self.error.is_some() {
             return String::new();
@@ -31,9 +29,16 @@ impl PolicyCheckSummary {
     }
 }
 
+fn no_file(file: &str) -> String {
+    format!("there is no {file}: what the address book grants is all that is shared\n")
+}
+
 impl PolicyReloadSummary {
     pub(crate) fn text(&self) -> String {
         let (file, rules) = (plain(&self.file), count(self.rules, "rule"));
+        if self.is_missing {
+            return no_file(&file);
+        }
         match self.reloaded {
             true => format!("{file} is in force: {rules}\n"),
             false => format!("{file} can come into force: {rules}\n"),

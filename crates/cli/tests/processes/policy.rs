@@ -180,6 +180,19 @@ fn a_daemon_reads_the_policy_anew_when_it_is_told_to() {
     );
     assert_eq!(pull(), 3);
 
+    // A file that has gone leaves the grants of the address book.
+    std::fs::remove_file(a.dir().join("policy.toml")).unwrap();
+    let outcome = a.run(&["policy", "reload"]);
+    assert_eq!(outcome.code, exit::OK);
+    assert!(
+        outcome.text().starts_with("there is no "),
+        "{}",
+        outcome.text()
+    );
+    assert_eq!(a.json(&["policy", "reload"])["missing"], true);
+    write(&a, &rule("out", "all", "public"));
+    assert!(a.json(&["policy", "reload"]).get("missing").is_none());
+
     // A wrong file changes nothing, and that is said.
     write(&a, WRONG);
     let said = a.run(&["policy", "reload"]).failed(exit::USAGE);
