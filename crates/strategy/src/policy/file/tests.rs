@@ -95,6 +95,12 @@ fn bytes_that_are_no_text_are_refused_where_they_begin() {
 #[test]
 fn words_that_a_key_does_not_know_are_named_with_what_was_meant() {
     let text = with("onward = [\"audiance\"]");
+    let wrong = PolicyError::UnknownWord {
+        key: "onward",
+        word: "audiance".into(),
+        known: "none, audience, any".into(),
+    };
+    assert_eq!(error(&text), (5, 11, wrong));
     assert_eq!(
         message(&text),
         "line 5, column 11: `onward` is one of none, audience, any, not \"audiance\"; did you mean `audience`?"
