@@ -70,9 +70,6 @@ pub enum PolicyError {
     /// A file that is too long.
     #[error("a file of {0} bytes, the limit is {POLICY_BYTES_MAX}")]
     FileTooLong(usize),
-    /// A group among the entries of a group.
-    #[error("a group names no other groups, and this one names `{0}`")]
-    GroupInGroup(String),
     /// Hexadecimal digits that are no id, and would be taken for the name of somebody.
     #[error("{0:?} is no id; an id has 64 hexadecimal digits, in lower case")]
     Id(String),

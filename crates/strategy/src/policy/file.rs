@@ -324,10 +324,6 @@ impl Reader<'_> {
                 }
             })?;
             for member in self.entries("groups", members)? {
-                if member.get_ref().starts_with('@') {
-                    let error = PolicyError::GroupInGroup(member.get_ref().clone());
-                    return Err(self.wrong(member.span().start, error));
-                }
                 patterns.insert(self.domain(member)?);
             }
         }

@@ -226,19 +226,6 @@ fn empty_lists_and_volumes_of_nothing_are_refused() {
 }
 
 #[test]
-fn a_group_in_a_group_is_refused_since_nobody_would_be_meant_by_it() {
-    let groups = "[groups]\npress = [\"press.*\"]\noutside = [\"seismo.ca\", \"@press\"]\n";
-    let text = |peers: &str| {
-        format!("{groups}[[security]]\nname = \"a\"\npeers = [\"{peers}\"]\nwithhold = [\"sig\"]\n")
-    };
-    let expected = "line 3, column 25: a group names no other groups, and this one names `@press`";
-    assert_eq!(message(&text("@outside")), expected);
-    let group = PolicyError::GroupInGroup("@press".to_owned());
-    assert_eq!(error(&text("@outside")), (3, 25, group));
-    assert!(parse(&text("@press")).is_ok());
-}
-
-#[test]
 fn digits_that_are_no_id_are_refused_since_nobody_is_called_so() {
     let peers =
         |peers: &str| format!("[[security]]\nname = \"a\"\npeers = [\"{peers}\"]\nrefuse = true\n");
