@@ -108,8 +108,8 @@ const BUGS: [Bug; 10] = [
         about: "nobody looks at the rules again when the moment comes at which one of them ends",
         edits: &[(
             "crates/sync/src/engine.rs",
-            "        edges.into_iter().for_each(|edge| self.wake_at(edge));\n        self.policies_changed(|_| true);",
-            "        edges.into_iter().for_each(|edge| self.wake_at(edge));",
+            "        self.policies_changed(|session| peers.contains(&session.peer()));",
+            "        self.policies_changed(|_| false);",
         )],
         found_by: FoundBy::Scenario("embargo-ends"),
     },
