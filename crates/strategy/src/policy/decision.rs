@@ -389,10 +389,16 @@ impl<'a> Seen<'a> {
     }
 }
 
-/// Names and volumes are left out: they change what is said and how fast, not what is shared.
+/// Names are left out: they change what is said, not what is shared. Volumes are not: whoever was put off by one is looked at
+/// again when it is another.
 fn digest(flow: Flow, sync: &[Arc<SyncPolicy>], security: &[Arc<SecurityPolicy>]) -> PolicyDigest {
     let sync = sync.iter().map(|policy| {
         let mut to = Encoder::new();
+        let volume = policy.volume.as_ref();
+        let limits = volume.map(|volume| [volume.facts(), volume.bytes(), volume.seconds()]);
+        for limit in limits.unwrap_or_default() {
+            to.uint(limit);
+        }
         policy.rule.conditions.encode(&mut to);
         to.finish()
     });

@@ -295,3 +295,27 @@ fn a_volume_lets_through_so_many_facts_and_bytes_in_its_time_each_way() {
         }
     }
 }
+
+#[test]
+fn whoever_was_put_off_by_a_volume_has_the_rest_when_it_is_larger_or_gone() {
+    let used_up = "volume = { facts = 2, bytes = 100000, seconds = 60 }";
+    let larger = "volume = { facts = 3, bytes = 100000, seconds = 60 }";
+    for is_out in [true, false] {
+        for (then, arrived) in [(used_up, 2), (larger, 3), ("", 4)] {
+            let mut world = world();
+            set(&mut world, (GIVER, TAKER), &rule("out", ""));
+            set(&mut world, (TAKER, GIVER), &rule("in", ""));
+            let (section, between) = match is_out {
+                true => ("out", (GIVER, TAKER)),
+                false => ("in", (TAKER, GIVER)),
+            };
+            for volume in [used_up, then] {
+                set(&mut world, between, &rule(section, volume));
+                world.sync(TAKER, GIVER);
+            }
+            let held = fields_held(&world, TAKER, GIVER);
+            let count = held.iter().filter(|fields| fields.is_some()).count();
+            assert_eq!(count, arrived, "{then} {is_out}");
+        }
+    }
+}
