@@ -155,6 +155,8 @@ pub(crate) struct Settlement {
     pub(crate) held: [[u8; 16]; 3],
     /// What was kept back.
     pub(crate) kept: KeptBack,
+    /// What the peer did not take, as far as it said so.
+    pub(crate) refused: PositionSet,
 }
 
 impl Settlement {
@@ -168,7 +170,9 @@ impl Settlement {
             to.raw(digest);
         }
         encode_kept(&self.kept, &mut to);
-        fitting(write(SETTLEMENTS, peer, log, to)).filter(|_| is_small(&self.kept))
+        to.bytes(&self.refused.encode());
+        let is_small = is_small(&self.kept) && self.refused.run_count() <= RUNS_MAX;
+        fitting(write(SETTLEMENTS, peer, log, to)).filter(|_| is_small)
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -179,6 +183,7 @@ impl Settlement {
             size: from.uint()?,
             held: [from.array()?, from.array()?, from.array()?],
             kept: decode_kept(from)?,
+            refused: decode_set(from.bytes("length of a set", SET_BYTES_MAX)?)?,
         })
     }
 }

@@ -100,6 +100,7 @@ impl Engine {
             sent: settlement.size,
             confirmed: settlement.size,
             kept: settlement.kept.clone(),
+            refused: settlement.refused.clone(),
             ..Progress::default()
         })
     }

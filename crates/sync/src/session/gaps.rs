@@ -346,6 +346,7 @@ impl Session {
         if let Some(settlement) = settlement.filter(is_settled) {
             if gaps.rules.is_none() {
                 gaps.kept = settlement.kept.clone();
+                outgoing.refused = settlement.refused.clone();
             }
             gaps.rules = Some(settlement.rules.and(rules));
         } else if own.holes.rows(0..size).is_empty() {
@@ -544,6 +545,7 @@ impl Session {
             size,
             held,
             kept: gaps.kept.clone(),
+            refused: outgoing.refused(),
         };
         let key = (self.peer, log);
         let is_known = engine.settlements.get(&key) == Some(&settlement);

@@ -89,8 +89,8 @@ pub(super) struct Outgoing {
     is_due: bool,
     /// What the peer holds below `sent` and may lack.
     pub(super) gaps: Gaps,
-    /// What it did not take.
-    refused: PositionSet,
+    /// What it said that it did not take, beside the sets.
+    pub(super) refused: PositionSet,
 }
 
 impl Outgoing {
@@ -126,6 +126,11 @@ impl Outgoing {
     /// Whether the peer was told that it may have the log, and wants it.
     pub(super) fn is_shared(&self) -> bool {
         self.is_offered && self.is_wanted
+    }
+
+    /// What it did not take, as far as it said so.
+    pub(super) fn refused(&self) -> PositionSet {
+        self.refused.union(&self.gaps.declined())
     }
 
     pub(super) fn confirmed(&self) -> u64 {
@@ -201,7 +206,7 @@ impl Sending {
             confirmed: outgoing.confirmed,
             owed: outgoing.gaps.owed().clone(),
             kept: outgoing.gaps.kept().clone(),
-            refused: outgoing.refused.union(&outgoing.gaps.declined()),
+            refused: outgoing.refused(),
             reach: 0,
         })
     }

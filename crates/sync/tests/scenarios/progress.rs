@@ -66,6 +66,13 @@ fn what_the_peer_did_not_take_was_refused() {
     let expected = [[SyncStatus::Refused; 5], [SyncStatus::Received; 5]].concat();
     assert_eq!(statuses(&world, 10), expected);
     assert!(unconfirmed(&world).is_empty());
+    // That stays known in later sessions, in which nobody says it again, and after a restart.
+    world.sync(1, 0);
+    assert_eq!(statuses(&world, 10), expected);
+    world.restart(0);
+    assert_eq!(statuses(&world, 10), expected);
+    world.sync(1, 0);
+    assert_eq!(statuses(&world, 10), expected);
     let peer = world.id(0);
     let all =
         format!("[[in]]\nname = \"all\"\npeers = [\"{peer}\"]\ncompartments = [\"public\"]\n");
