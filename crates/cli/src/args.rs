@@ -155,8 +155,12 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "NAME")]
         peer: Option<String>,
     },
-    /// Have the daemon read policy.toml anew; a wrong file is refused and changes nothing
-    Reload,
+    /// Have the daemon read policy.toml anew; a wrong file, or one with rules without effect, changes nothing
+    Reload {
+        /// Take the file though some of its rules are without effect
+        #[arg(long)]
+        anyway: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

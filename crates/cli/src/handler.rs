@@ -251,7 +251,7 @@ pub(crate) async fn handle(
         Request::Digest { origin } => digest(context, origin, replies).await,
         Request::PolicyCheck { file } => policy::check(context, file, input, replies).await,
         Request::PolicyShow { peer } => policy::show(context, peer, replies).await,
-        Request::PolicyReload => policy::reload(context, replies).await,
+        Request::PolicyReload { anyway } => policy::reload(context, anyway, replies).await,
         Request::Explain { fact, peer } => explain::explain(context, &fact, &peer, replies).await,
         Request::StoreCheck => copies::check(context, replies).await,
         Request::StoreBackup { file } => copies::backup(context, &file, replies).await,

@@ -186,7 +186,7 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Digest { origin } => Request::Digest { origin },
         Command::Policy(PolicyCommand::Check { .. }) => Request::PolicyCheck { file: None },
         Command::Policy(PolicyCommand::Show { peer }) => Request::PolicyShow { peer },
-        Command::Policy(PolicyCommand::Reload) => Request::PolicyReload,
+        Command::Policy(PolicyCommand::Reload { anyway }) => Request::PolicyReload { anyway },
         Command::Explain { fact, peer } => Request::Explain { fact, peer },
         Command::Store(StoreCommand::Check) => Request::StoreCheck,
         Command::Store(StoreCommand::Backup { file }) => Request::StoreBackup {

@@ -136,10 +136,12 @@ pub(crate) async fn show(
     done(replies, Summary::PolicyShown(PolicyShowSummary { peers })).await
 }
 
-/// Reads the policy file of the home anew. A file that is wrong changes nothing. Where no daemon runs, there is nothing to
-/// change: whatever begins next reads the file.
+/// Reads the policy file of the home anew. A file that is wrong changes nothing, nor one with rules without effect, unless it
+/// is wanted anyway: a rule that meets nobody may be one that was to keep something from somebody. Where no daemon runs, there
+/// is nothing to change: whatever begins next reads the file.
 pub(crate) async fn reload(
     context: &Context,
+    anyway: bool,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let is_daemon = context.network == Network::Listens;
@@ -150,6 +152,17 @@ pub(crate) async fn reload(
     })?;
     let findings = findings(context, &policy).await?;
     let rules = rule_count(&policy);
+    let file = context.home.policy_path().display().to_string();
+    let pointless = findings.iter().filter(|finding| finding.line.is_some());
+    let pointless = pointless.count() as u64;
+    for finding in findings {
+        send(replies, Reply::Note(finding.message)).await?;
+    }
+    if is_daemon && pointless > 0 && !anyway {
+        return Err(pointless_rules(&file, pointless).advise(
+            "the policy that was in force stays in force; `causality policy reload --anyway` takes the file as it is",
+        ));
+    }
     if is_daemon {
         context.set_policy(policy).await?;
         tracing::info!(rules, "the policy was read anew");
@@ -157,11 +170,8 @@ pub(crate) async fn reload(
         let note = "no daemon runs on this home, so the policy was only checked; it counts from the next command on";
         send(replies, Reply::Note(note.to_owned())).await?;
     }
-    for finding in findings {
-        send(replies, Reply::Note(finding.message)).await?;
-    }
     let summary = PolicyReloadSummary {
-        file: context.home.policy_path().display().to_string(),
+        file,
         is_missing,
         rules,
         reloaded: is_daemon,
@@ -178,7 +188,7 @@ fn rule_count(policy: &PolicyFile) -> u64 {
 }
 
 /// The rules that decide nothing, given who and what is known here.
-async fn findings(
+pub(crate) async fn findings(
     context: &Context,
     policy: &PolicyFile,
 ) -> Result<Vec<PolicyFindingItem>, Failure> {

@@ -60,7 +60,10 @@ pub(crate) enum Request {
     PolicyShow {
         peer: Option<String>,
     },
-    PolicyReload,
+    PolicyReload {
+        /// Whether rules without effect keep nothing from coming into force.
+        anyway: bool,
+    },
     Explain {
         /// A fact by its id, or a position as LANE:POSITION.
         fact: String,

@@ -10,6 +10,7 @@ use crate::exit::{ExitCode, Failure};
 use crate::handler::{Context, Network};
 use crate::home::Home;
 use crate::metrics;
+use crate::policy;
 use crate::protocol::{ReadySummary, Summary};
 
 /// Answers peers and commands until a signal ends it. `ready` is told once it does.
@@ -48,6 +49,9 @@ async fn serve_context(
             None => std::future::pending().await,
         }
     };
+    for finding in policy::findings(context, &context.policy().await?).await? {
+        tracing::warn!("policy.toml: {}", finding.message);
+    }
     let address = context.node.messenger().local_address();
     ready(Summary::Ready(ReadySummary {
         id: context.node.domain().to_string(),

@@ -1,8 +1,12 @@
 //! The policy file: checked, shown, in force, and wrong.
 
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::support::{Home, exit, observation, observations, pair, run_with, values};
+use crate::support::{
+    Home, PATIENCE, exit, lines, observation, observations, pair, run_with, send, values,
+};
 
 const WRONG: &str = "[[out]]\nname = \"a\"\npeer = [\"b\"]\ncompartments = [\"public\"]\n";
 
@@ -63,6 +67,21 @@ fn rules_without_effect_are_found_and_are_no_errors() {
     assert_eq!(found[2]["by"], "address book: b");
     let text = a.run(&["policy", "check"]);
     assert_eq!((text.code, text.text().lines().count()), (exit::PARTIAL, 3));
+}
+
+#[test]
+fn a_daemon_that_starts_warns_of_rules_without_effect() {
+    let (a, _b) = pair();
+    let nobody = rule("security", "internals", "public").replace("\"*\"", "\"bb\"");
+    write(&a, &(nobody + "refuse = true\n"));
+    let mut child = a.spawn(&["serve"], Stdio::null());
+    let ready = lines(child.stdout.take().unwrap());
+    ready.recv_timeout(PATIENCE).unwrap();
+    send("TERM", child.id());
+    let said = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+    for part in ["WARN", "\"internals\" never applies: no known peer", "`b`"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
 }
 
 #[test]
@@ -212,7 +231,14 @@ fn a_daemon_reads_the_policy_anew_when_it_is_told_to() {
 
     // Whoever is met under another name from now on is under other rules.
     write(&a, &rule("out", "all", "public").replace("\"*\"", "\"c\""));
-    let outcome = a.run(&["policy", "reload"]);
+    let said = a.run(&["policy", "reload"]).failed(exit::PARTIAL);
+    for part in ["no known peer is meant", "stays in force", "--anyway"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    a.import(&observations("fan", 1));
+    assert_eq!(pull(), 1);
+    let outcome = a.run(&["policy", "reload", "--anyway"]);
+    assert_eq!(outcome.code, exit::OK);
     assert!(
         outcome.err.contains("no known peer is meant"),
         "{}",
