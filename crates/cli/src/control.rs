@@ -3,6 +3,7 @@
 //! A Unix domain socket `control` in the home, for its owner only. Both sides send frames: `u32` little-endian length of
 //! what follows, a kind, the payload; JSON for requests, replies and failures, plain bytes for streams.
 
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,6 +11,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{
@@ -25,6 +27,9 @@ use crate::protocol::{INPUT_QUEUE, REPLY_QUEUE, Reply, Request};
 
 /// The most bytes of a frame behind its length.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// How long nobody is listened to when a connection could not be taken.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest path of a socket that every system takes.
 const PATH_BYTES_MAX: usize = 100;
@@ -92,16 +97,23 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Answers commands until it is dropped.
-    pub(crate) async fn serve(&self, context: Arc<Context>) -> Failure {
+    pub(crate) async fn serve(&self, context: Arc<Context>) -> Infallible {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     tokio::spawn(answer(Arc::clone(&context), stream));
                 }
-                Err(error) => return Failure::io(self.path.display(), &error),
+                Err(error) => not_taken("a command", &error).await,
             }
         }
     }
+}
+
+/// A connection could not be taken, mostly since there are no descriptors of files left until others close theirs: says so,
+/// and lets some time pass.
+pub(crate) async fn not_taken(whose: &str, error: &io::Error) {
+    tracing::warn!(%error, "a connection of {whose} could not be taken; trying again in {ACCEPT_PAUSE:?}");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 impl Drop for Listener {

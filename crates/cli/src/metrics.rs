@@ -1,6 +1,7 @@
 //! The command `metrics`, and the answers that a daemon gives to monitoring systems: one page over HTTP/1.1
 //! ([RFC 9112](https://www.rfc-editor.org/rfc/rfc9112)), and no more than that.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use crate::control::not_taken;
 use crate::exit::Failure;
 use crate::handler::{Context, done, send};
 use crate::protocol::{Reply, Summary};
@@ -49,7 +51,7 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> 
 }
 
 /// Answers monitoring systems until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) -> Failure {
+pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) -> Infallible {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
@@ -64,7 +66,7 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) -> Failu
                     drop(permit);
                 });
             }
-            Err(error) => return Failure::io("listening for monitoring systems", &error),
+            Err(error) => not_taken("a monitoring system", &error).await,
         }
     }
 }

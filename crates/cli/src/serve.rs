@@ -60,8 +60,8 @@ async fn serve_context(
     }))?;
     tokio::select! {
         () = context.node.serve() => Err(Failure::new(ExitCode::Other, "the node has stopped")),
-        failure = socket.serve(Arc::clone(context)) => Err(failure),
-        failure = monitored => Err(failure),
+        never = socket.serve(Arc::clone(context)) => match never {},
+        never = monitored => match never {},
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     }

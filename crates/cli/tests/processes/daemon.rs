@@ -1,6 +1,8 @@
 //! Every command works the same whether or not a daemon runs on its home.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::support::{Home, exit, free_port, observations, pair, string};
 
@@ -135,4 +137,26 @@ fn key_files(home: &Home) -> Vec<(PathBuf, Vec<u8>)> {
         .into_iter()
         .filter(|(path, _)| named(path))
         .collect()
+}
+
+#[test]
+fn a_daemon_without_descriptors_goes_on_when_there_are_some_again() {
+    let home = Home::new("a");
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_causality");
+    command
+        .args(["-c", "ulimit -n 40 && exec \"$@\"", "sh", program, "--home"])
+        .arg(home.dir())
+        .arg("serve");
+    let daemon = home.serve_by(command);
+    let path = home.dir().join("control");
+    let held: Vec<_> = (0..100)
+        .map(|_| UnixStream::connect(&path).unwrap())
+        .collect();
+    // One more than it can take waits in the queue, and is answered when the others have gone.
+    let waiting = home.spawn(&["peer", "list"], Stdio::null());
+    drop(held);
+    let outcome = waiting.wait_with_output().unwrap();
+    assert!(outcome.status.success(), "{outcome:?}");
+    assert_eq!(daemon.stop("TERM"), exit::OK);
 }
