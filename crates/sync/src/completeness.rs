@@ -61,16 +61,8 @@ impl Engine {
         let is_direct = self.may_receive(log.origin, log, None);
         let peers = self.policies.keys();
         let peers = peers.filter(|peer| !is_direct || **peer == log.origin);
-        let unwanted = peers.filter_map(|peer| self.refused_for_good(*peer, log));
-        unwanted.fold(PositionSet::new(), |all, one| all.union(one))
-    }
-
-    /// What was declined of a log from a peer; `None` where some of that was only put off, since a volume was used up.
-    fn refused_for_good(&self, peer: DomainId, log: &LogId) -> Option<&PositionSet> {
-        let policies = self.policies.get(&peer)?;
-        let declined = self.not_taken(peer, log)?;
-        let edge = policies.inward.next_edge(self.now_ms).unwrap_or(u64::MAX);
-        (declined.rules.until_ms() >= edge).then_some(&declined.positions)
+        let unwanted = peers.filter_map(|peer| Some(self.not_taken(*peer, log)?.refused()));
+        unwanted.fold(PositionSet::new(), |all, one| all.union(&one))
     }
 
     /// What a peer said that it keeps back of a log, and up to which position that is.

@@ -165,7 +165,8 @@ impl Engine {
     pub(crate) fn rules_of_declined(&self, peer: DomainId, log: &LogId) -> Option<Rules> {
         let rules = Rules::of(&self.policies.get(&peer)?.inward, self.now_ms);
         let declined = self.not_taken(peer, log);
-        Some(declined.map_or(rules, |declined| rules.and(declined.rules)))
+        let until_ms = declined.map_or(u64::MAX, Declined::until_ms);
+        Some(rules.until(until_ms))
     }
 
     /// What of a log is durable, as it is told to a peer.

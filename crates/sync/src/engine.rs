@@ -413,11 +413,26 @@ impl Engine {
         let is_of = |of: &DomainId| *of == peer;
         let declined = self.declined.iter().filter(|((of, _), _)| is_of(of));
         let settled = self.settlements.iter().filter(|((of, _), _)| is_of(of));
-        let declined = declined.map(|(_, declined)| declined.rules.until_ms());
+        let declined = declined.map(|(_, declined)| declined.until_ms());
         let settled = settled.map(|(_, settlement)| settlement.rules.until_ms());
         let due: BTreeSet<_> = declined.chain(settled).collect();
         due.into_iter()
             .for_each(|until_ms| self.wake_at(until_ms, peer));
+    }
+
+    /// Forgets what was put off from a peer where there is room again.
+    fn make_room(&mut self, peer: DomainId) {
+        let now_ms = self.now_ms;
+        let all = self.declined.iter_mut();
+        let of_peer = all.filter(|((of, _), _)| *of == peer);
+        let made = of_peer.filter_map(|((_, log), declined)| {
+            let has_room = declined.make_room(now_ms);
+            has_room.then_some(*log)
+        });
+        let made: Vec<_> = made.collect();
+        for log in made {
+            self.remember(Remembered::Declined(peer, log));
+        }
     }
 
     fn policies_changed(&mut self, concerns: impl Fn(&Session) -> bool) {
@@ -450,6 +465,7 @@ impl Engine {
         let due = std::mem::replace(&mut self.wakes, ahead);
         let peers: BTreeSet<_> = due.into_iter().map(|(_, peer)| peer).collect();
         for peer in &peers {
+            self.make_room(*peer);
             let Some(policies) = self.policies(*peer) else {
                 continue;
             };

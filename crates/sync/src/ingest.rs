@@ -291,34 +291,40 @@ impl Engine {
             return Ok(Taken::default());
         }
         let (mut not_taken, mut until_ms) = (Vec::new(), u64::MAX);
-        let (mut declined, mut undetermined) = (PositionSet::new(), PositionSet::new());
+        let [mut declined, mut undetermined, mut put_off] = <[PositionSet; 3]>::default();
         for (position, entry) in entries {
             if let Entry::Row(row) = entry
                 && let Err(until) = self.takes_row((peer, policy), (log, &name), row)
             {
                 not_taken.push(position);
-                let set = match until {
-                    Some(_) => &mut declined,
-                    None => &mut undetermined,
-                };
-                insert(set, position..position + 1);
-                until_ms = until_ms.min(until.unwrap_or(u64::MAX));
+                let range = position..position + 1;
+                match until {
+                    None => insert(&mut undetermined, range),
+                    Some(u64::MAX) => insert(&mut declined, range),
+                    Some(until) => {
+                        insert(&mut declined, range.clone());
+                        insert(&mut put_off, range);
+                        until_ms = until_ms.min(until);
+                    }
+                }
             }
         }
         self.wake_at(until_ms, peer);
         if not_taken.is_empty() {
             return Ok(Taken::default());
         }
-        let rules = Rules::of(policy, self.now_ms).until(until_ms);
+        let rules = Rules::of(policy, self.now_ms);
         let declined = Declined {
             rules,
             positions: declined,
             undetermined,
+            put_off,
+            room_ms: until_ms,
         };
         self.decline(peer, log, declined);
         Ok(Taken {
             not_taken,
-            rules: Some(rules),
+            rules: Some(rules.until(until_ms)),
         })
     }
 

@@ -103,18 +103,45 @@ pub(crate) struct Declined {
     pub(crate) positions: PositionSet,
     /// Of these the peer did not show enough to tell: they are welcome with more.
     pub(crate) undetermined: PositionSet,
+    /// Those of the positions for which there was no room, since a volume was used up.
+    pub(crate) put_off: PositionSet,
+    /// When there is room again.
+    pub(crate) room_ms: u64,
 }
 
 impl Declined {
     /// Adds what was not taken by the same rules.
     pub(crate) fn add(&mut self, more: &Self) {
         self.rules = self.rules.and(more.rules);
-        for run in more.positions.runs() {
-            insert(&mut self.positions, run);
+        self.room_ms = self.room_ms.min(more.room_ms);
+        for (set, more) in [
+            (&mut self.positions, &more.positions),
+            (&mut self.undetermined, &more.undetermined),
+            (&mut self.put_off, &more.put_off),
+        ] {
+            more.runs().for_each(|run| insert(set, run));
         }
-        for run in more.undetermined.runs() {
-            insert(&mut self.undetermined, run);
+    }
+
+    /// Forgets what was put off, if there is room by now; says whether there is.
+    pub(crate) fn make_room(&mut self, now_ms: u64) -> bool {
+        let has_room = self.room_ms <= now_ms;
+        if has_room {
+            self.positions = self.refused();
+            self.put_off = PositionSet::new();
+            self.room_ms = u64::MAX;
         }
+        has_room
+    }
+
+    /// Those that were not only put off.
+    pub(crate) fn refused(&self) -> PositionSet {
+        self.positions.difference(&self.put_off)
+    }
+
+    /// When something of it ends.
+    pub(crate) fn until_ms(&self) -> u64 {
+        self.rules.until_ms().min(self.room_ms)
     }
 
     /// The write that keeps it; `None` when it has no room. What is not kept is offered, and declined, again.
@@ -122,10 +149,11 @@ impl Declined {
         let mut to = Encoder::new();
         to.u8(VERSION);
         self.rules.encode(&mut to);
-        let sets = [&self.positions, &self.undetermined];
+        let sets = [&self.positions, &self.undetermined, &self.put_off];
         for set in sets {
             to.bytes(&set.encode());
         }
+        to.fixed_u64(self.room_ms);
         let is_small = sets.into_iter().all(|set| set.run_count() <= RUNS_MAX);
         fitting(write(DECLINED, peer, log, to)).filter(|_| is_small)
     }
@@ -138,6 +166,8 @@ impl Declined {
             rules,
             positions: set()?,
             undetermined: set()?,
+            put_off: set()?,
+            room_ms: from.fixed_u64()?,
         })
     }
 }

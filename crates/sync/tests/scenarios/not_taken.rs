@@ -1,6 +1,8 @@
 //! Facts that a domain's rules do not let in, and what becomes of them when these rules change.
 
-use causality_fact::LaneId;
+use std::ops::Range;
+
+use causality_fact::{LaneId, decode_reveal};
 use causality_strategy::SyncPolicies;
 use causality_sync::{Completeness, RequestId, StreamNumber, SyncError};
 use causality_wire::{FrontierPart, LogNumber, Page, Receipt, RefusalReason, SyncMessage};
@@ -25,6 +27,17 @@ fn rules(world: &mut World, (domain, peer): (usize, usize), more: &str, takes: &
     );
     let policies = SyncPolicies::parse(&text).unwrap();
     world.set_policies(domain, peer, &policies);
+}
+
+/// The positions of domain 0's log that were shown behind chunks, of all messages since somebody began to listen.
+fn revealed_rows(world: &mut World) -> Vec<u64> {
+    let origin = world.id(0);
+    let overheard = world.overheard.take().unwrap_or_default();
+    let rows = overheard.into_iter().filter_map(|sent| match sent.message {
+        SyncMessage::Reveal(reveal) => Some(decode_reveal(&reveal.rows, origin).unwrap()),
+        _ => None,
+    });
+    rows.flatten().map(|(position, _)| position).collect()
 }
 
 fn count_held(world: &World, domain: usize, of: usize) -> usize {
@@ -118,6 +131,33 @@ fn a_log_is_not_proven_while_some_of_it_is_put_off() {
     world.now_ms += 60_000;
     world.sync(0, 1);
     assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+}
+
+#[test]
+fn when_there_is_room_again_what_was_put_off_travels_and_not_what_the_rules_refuse() {
+    let volume = "where = 'number >= 10'\nvolume = { facts = 5, bytes = 100000, seconds = 60 }";
+    for restarts in [false, true] {
+        let mut world = World::new(2, 4);
+        rules(&mut world, (1, 0), "", volume);
+        world.append_many(0, 22);
+        let mut revealed = Vec::new();
+        for _ in 0..4 {
+            world.overheard = Some(Vec::new());
+            for _ in 0..2 {
+                world.sync(0, 1);
+            }
+            revealed.push(revealed_rows(&mut world));
+            if restarts {
+                world.restart(1);
+            }
+            world.now_ms += 60_000;
+        }
+        let put_off = |numbers: Range<u64>| numbers.collect::<Vec<_>>();
+        assert_eq!(revealed, [vec![], put_off(15..22), put_off(20..22), vec![]]);
+        assert_eq!(count_held(&world, 1, 0), 12);
+        let log = world.own_log(0);
+        assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    }
 }
 
 #[test]
