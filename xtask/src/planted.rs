@@ -107,7 +107,7 @@ const BUGS: [Bug; 10] = [
         name: "moment-passes-unseen",
         about: "nobody looks at the rules again when the moment comes at which one of them ends",
         edits: &[(
-            "crates/sync/src/engine.rs",
+            "crates/sync/src/engine/rules.rs",
             "        self.policies_changed(|session| peers.contains(&session.peer()));",
             "        self.policies_changed(|_| false);",
         )],
