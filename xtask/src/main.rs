@@ -9,7 +9,7 @@ mod integration;
 mod layers;
 mod planted;
 mod program;
-mod seed_map;
+mod proofs;
 mod sim;
 mod source;
 mod test;
@@ -39,11 +39,12 @@ fn main() -> ExitCode {
 
 fn dispatch(verb: &str, args: Args) -> anyhow::Result<()> {
     match verb {
+        "attacks" => proofs::attacks(args),
         "bench" => bench::run(args),
         "demo" => demo::run(args),
         "integration" => integration::run(args),
         "layers" => layers::run(args),
-        "seed-map" => seed_map::run(args),
+        "seed-map" => proofs::seed_map(args),
         "sim" => sim::run(args),
         "test" => test::run(args),
         "tidy" => tidy::run(args),
@@ -66,6 +67,7 @@ The project's own chores. Usage: cargo xtask VERB [OPTIONS], from any directory 
                   --tamper    flip one byte in one home before the judgement, which must then fail
                   --verbose   print each command that is run
                   --program PATH   play with this program instead of building one (`bench` takes it too)
+  attacks       run the tests of each attack of docs/src/security/attacks.md, and print what it met.
   bench sync    import and synchronise facts between two processes (release build, fsynced), against the bounds.
                   --facts N         how many (default 100000)
                   --facts-large N   for the flatness and memory bounds (default 1000000; 0: leave them out)

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::clock::{Stopwatch, seconds};
 use crate::dress;
 use crate::workspace::{self, cargo};
-use crate::{layers, seed_map, sim, tidy};
+use crate::{layers, proofs, sim, tidy};
 
 pub(crate) fn run(args: Args) -> Result<()> {
     args.finish()?;
@@ -20,7 +20,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
     });
     report.step("tidy", || tidy::run(none()).map(|()| Done::Ok));
     report.step("layers", || layers::run(none()).map(|()| Done::Ok));
-    report.step("seed map", || seed_map::run(none()).map(|()| Done::Ok));
+    report.step("seed map", || proofs::seed_map(none()).map(|()| Done::Ok));
+    report.step("attacks", || proofs::check_attacks().map(|()| Done::Ok));
     report.step("book", book);
     // Lints look at every target: benches compile here, without a second build of everything.
     report.step("lints", || workspace::run(lints()).map(|()| Done::Ok));
