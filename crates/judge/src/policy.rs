@@ -104,15 +104,11 @@ impl Stance {
         self.stretches(peer, reading, from, |version| version.until >= from)
     }
 
-    /// The rules about a domain that a node went by at a moment, stretch by stretch up to then, of those that are not over by
-    /// its clock: the one of the moment, and any that it left only since its clock went back.
-    pub(crate) fn not_over(&self, peer: DomainId, at: u64, reading: Reading) -> Vec<InForce<'_>> {
+    /// The rules about a domain that a node may have gone by at a moment.
+    pub(crate) fn at(&self, peer: DomainId, at: u64, reading: Reading) -> Vec<InForce<'_>> {
         let was_told = |version: &Version| (version.since..=version.until).contains(&at);
         let mut stretches = self.stretches(peer, reading, 0, was_told);
-        stretches.retain(|stretch| {
-            let is_later = self.clock_at(stretch.from) > self.clock_at(at);
-            stretch.from <= at && (stretch.until >= at || is_later)
-        });
+        stretches.retain(|stretch| (stretch.from..=stretch.until).contains(&at));
         stretches
     }
 

@@ -163,15 +163,15 @@ impl World {
         self.nodes[node.0].stance.in_force(about, from, reading)
     }
 
-    /// The rules of a node about a domain at a moment, and those that it left only since its clock went back.
-    pub(crate) fn not_over(
+    /// The rules that a node may have had about a domain at a moment.
+    pub(crate) fn rules_at(
         &self,
         node: NodeId,
         about: DomainId,
         at: u64,
         reading: Reading,
     ) -> Vec<InForce<'_>> {
-        self.nodes[node.0].stance.not_over(about, at, reading)
+        self.nodes[node.0].stance.at(about, at, reading)
     }
 
     /// What rows have shown of the facts at a place: of one, unless the log has two histories.

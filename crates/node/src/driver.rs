@@ -382,6 +382,8 @@ impl Driver {
                 }
             }
             Command::Inspect(Look(look)) => {
+                // What holds is a matter of time.
+                self.handle(Input::Time);
                 look(View {
                     engine: &self.engine,
                     sessions: &self.sessions,

@@ -40,10 +40,11 @@ pub(crate) enum Remembered {
     Settlement(DomainId, LogId),
 }
 
-/// By which rules something was decided: those of a digest, before a time.
+/// By which rules something was decided: those of a digest, from one time until another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rules {
     digest: [u8; 32],
+    from_ms: u64,
     until_ms: u64,
 }
 
@@ -52,13 +53,15 @@ impl Rules {
     pub(crate) fn of(policy: &PeerPolicy, now_ms: u64) -> Self {
         Self {
             digest: *policy.digest().as_bytes(),
+            from_ms: policy.last_edge(now_ms).unwrap_or(0),
             until_ms: policy.next_edge(now_ms).unwrap_or(u64::MAX),
         }
     }
 
     /// Whether a policy still decides so.
     pub(crate) fn hold(&self, policy: &PeerPolicy, now_ms: u64) -> bool {
-        self.digest == *policy.digest().as_bytes() && now_ms < self.until_ms
+        let is_then = (self.from_ms..self.until_ms).contains(&now_ms);
+        self.digest == *policy.digest().as_bytes() && is_then
     }
 
     /// Until when they hold at most.
@@ -74,9 +77,12 @@ impl Rules {
         }
     }
 
-    /// The same, but not beyond the time of others.
+    /// The same, while others hold too.
     pub(crate) fn and(self, other: Self) -> Self {
-        self.until(other.until_ms)
+        Self {
+            from_ms: self.from_ms.max(other.from_ms),
+            ..self.until(other.until_ms)
+        }
     }
 
     /// Whether these are the same rules, whatever their time.
@@ -85,12 +91,14 @@ impl Rules {
     }
 
     fn encode(&self, to: &mut Encoder) {
-        to.raw(&self.digest).fixed_u64(self.until_ms);
+        to.raw(&self.digest);
+        to.fixed_u64(self.from_ms).fixed_u64(self.until_ms);
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             digest: from.array()?,
+            from_ms: from.fixed_u64()?,
             until_ms: from.fixed_u64()?,
         })
     }

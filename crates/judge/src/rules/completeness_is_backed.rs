@@ -150,7 +150,7 @@ impl Claim {
                 };
                 let out = world.in_force(giver, own, 0, Reading::Lenient);
                 let mut shown = out.iter().filter(|out| out.from <= at);
-                let taken = world.not_over(self.node, domain, at, Reading::Strict);
+                let taken = world.rules_at(self.node, domain, at, Reading::Strict);
                 domain != own
                     && taken.iter().any(|taken| taken.declines(&gift))
                     && shown.any(|out| out.shows(&gift, fact.all()).is_some())

@@ -81,13 +81,13 @@ impl SyncWindow {
         self.valid.overlaps(&core.valid) && self.known.contains(as_moment(core.hlc.millis()))
     }
 
-    /// The next time after `now_ms` at which the rule comes into force or goes out of it.
-    pub(super) fn next_edge(&self, now_ms: u64) -> Option<u64> {
+    /// The times since 1970 at which the rule comes into force or goes out of it.
+    pub(super) fn edges(&self) -> impl Iterator<Item = u64> {
         let Window { from, until } = self.in_force;
+        let is_empty = self.in_force.is_empty();
         let edges = [from, until].into_iter().flatten();
-        let ahead = edges.filter(|_| !self.in_force.is_empty());
-        let ahead = ahead.filter_map(|edge| u64::try_from(edge).ok());
-        ahead.filter(|edge| *edge > now_ms).min()
+        let edges = edges.filter(move |_| !is_empty);
+        edges.filter_map(|edge| u64::try_from(edge).ok())
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -190,11 +190,19 @@ impl PeerPolicy {
     /// The next time after `now_ms` at which a rule comes into force or goes out of it: until then, and with the same
     /// digest, the same facts are shared.
     pub fn next_edge(&self, now_ms: u64) -> Option<u64> {
+        self.edges().filter(|edge| *edge > now_ms).min()
+    }
+
+    /// The last time, `now_ms` at the latest, at which a rule came into force or went out of it: since then, and with the
+    /// same digest, the same facts are shared. A clock that is set back beyond it shows a time of other rules.
+    pub fn last_edge(&self, now_ms: u64) -> Option<u64> {
+        self.edges().filter(|edge| *edge <= now_ms).max()
+    }
+
+    fn edges(&self) -> impl Iterator<Item = u64> {
         let sync = self.sync.iter().map(|policy| &policy.rule);
         let rules = sync.chain(self.security.iter().map(|policy| &policy.rule));
-        rules
-            .filter_map(|rule| rule.conditions.window.next_edge(now_ms))
-            .min()
+        rules.flat_map(|rule| rule.conditions.window.edges())
     }
 
     /// Whether a peer may learn that there is a log of a compartment: some rule grants facts of it now, and no security

@@ -572,6 +572,9 @@ fn edges_are_when_a_rule_comes_into_force_or_goes_out_of_it() {
         edges,
         [Some(10), Some(20), Some(20), Some(30), Some(40), None]
     );
+    let edges = [0, 9, 10, 15, 20, 35, 40].map(|now| policy.last_edge(now));
+    let passed = [10, 10, 20, 30, 40].map(Some);
+    assert_eq!(edges, [[None; 2].as_slice(), &passed].concat()[..]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use causality_fact::{LaneId, decode_reveal};
 use causality_strategy::SyncPolicies;
-use causality_sync::{Completeness, RequestId, StreamNumber, SyncError};
+use causality_sync::{Completeness, Input, RequestId, StreamNumber, SyncError};
 use causality_wire::{FrontierPart, LogNumber, Page, Receipt, RefusalReason, SyncMessage};
 
 use crate::forge::{Forge, LIAR, VICTIM, frontier};
@@ -157,6 +157,30 @@ fn when_there_is_room_again_what_was_put_off_travels_and_not_what_the_rules_refu
         assert_eq!(count_held(&world, 1, 0), 12);
         let log = world.own_log(0);
         assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    }
+}
+
+#[test]
+fn what_rules_declined_is_not_declined_by_a_clock_that_shows_a_time_before_them() {
+    let mut world = World::new(2, 5);
+    let rule = "where = 'number >= 5'\nin_force = { from = 1970-01-01T00:10:00Z }";
+    rules(&mut world, (1, 0), "", rule);
+    world.now_ms = 600_000;
+    world.append_many(0, 10);
+    world.sync(0, 1);
+    let log = world.own_log(0);
+    assert_eq!(count_held(&world, 1, 0), 5);
+    assert_eq!(world.engine(1).completeness(&log), Completeness::Proven);
+    for restarts in [false, true] {
+        if restarts {
+            world.restart(1);
+        }
+        for (now_ms, is_proven) in [(599_999, false), (600_000, true)] {
+            world.now_ms = now_ms;
+            world.handle(1, Input::Time);
+            let completeness = world.engine(1).completeness(&log);
+            assert_eq!(completeness == Completeness::Proven, is_proven, "{now_ms}");
+        }
     }
 }
 
