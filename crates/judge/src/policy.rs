@@ -104,11 +104,13 @@ impl Stance {
         self.stretches(peer, reading, from, |version| version.until >= from)
     }
 
-    /// The rules about a domain that a node may have gone by at a moment.
+    /// The rules about a domain that a node may have gone by at a moment: those that ended with the one before count too,
+    /// since whatever changes at a moment may do so behind what is told of it.
     pub(crate) fn at(&self, peer: DomainId, at: u64, reading: Reading) -> Vec<InForce<'_>> {
-        let was_told = |version: &Version| (version.since..=version.until).contains(&at);
+        let is_then = |since: u64, until: u64| since <= at && at <= until.saturating_add(1);
+        let was_told = |version: &Version| is_then(version.since, version.until);
         let mut stretches = self.stretches(peer, reading, 0, was_told);
-        stretches.retain(|stretch| (stretch.from..=stretch.until).contains(&at));
+        stretches.retain(|stretch| is_then(stretch.from, stretch.until));
         stretches
     }
 
