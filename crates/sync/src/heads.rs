@@ -223,7 +223,7 @@ mod tests {
         for minute in 0..200_000_u64 {
             let from = minute as i64 * 60_000;
             let mut bytes = [0; 32];
-            bytes[..8].copy_from_slice(&minute.to_be_bytes());
+            bytes[..8].copy_from_slice(&minute.to_le_bytes());
             let valid = between(from, from + 60_000);
             assert_eq!(heads.overlapping(valid).count(), 0);
             heads.add(FactId::new(bytes), &core(minute, valid, &[]));
