@@ -77,6 +77,11 @@ impl<S: FactReader> FactReader for SlowStore<S> {
         self.store.get(ids).await
     }
 
+    async fn places(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError> {
+        self.wait().await;
+        self.store.places(ids).await
+    }
+
     async fn scan(
         &self,
         log: &LogId,

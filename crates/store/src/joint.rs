@@ -40,6 +40,9 @@ pub trait FactReader: Debug + Send + Sync {
     /// the one that discloses most fields.
     async fn get(&self, ids: &[FactId]) -> Result<Vec<Option<StoredRow>>, StoreError>;
 
+    /// For each id the places of all rows of that fact, in their order; none for what is not held, or withheld.
+    async fn places(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError>;
+
     /// The entries of a log from the start of the range on, without a gap: up to its end, to the first position that is
     /// not held, or until the rows have `bytes_max` bytes (at most [`crate::ANSWER_BYTES_MAX`]), but at least one.
     /// Withheld subtrees that the range cuts come whole. Empty when nothing is held at the start.

@@ -84,6 +84,12 @@ impl FactReader for MemoryStore {
         ids.iter().map(one).collect()
     }
 
+    async fn places(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError> {
+        let state = self.state();
+        let places = |id| state.ids.get(id).into_iter().flatten().copied().collect();
+        Ok(ids.iter().map(places).collect())
+    }
+
     async fn scan(
         &self,
         log: &LogId,

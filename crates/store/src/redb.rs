@@ -221,6 +221,11 @@ impl FactReader for RedbStore {
         self.read(move |engine| engine.get(&ids)).await
     }
 
+    async fn places(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |engine| engine.places_of(&ids)).await
+    }
+
     async fn scan(
         &self,
         log: &LogId,

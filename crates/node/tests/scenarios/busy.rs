@@ -60,6 +60,10 @@ impl FactReader for Gated {
         self.store.get(ids).await
     }
 
+    async fn places(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError> {
+        self.store.places(ids).await
+    }
+
     async fn scan(
         &self,
         log: &LogId,

@@ -237,7 +237,7 @@ async fn query_all(store: &dyn FactStore, query: &FactQuery, limit: usize) -> Ve
     }
 }
 
-/// A fact in several lanes is found in its fullest form, and by its key at each place.
+/// A fact in several lanes is found in its fullest form, and by its key and its id at each place.
 pub async fn a_fact_in_two_lanes_is_found_in_its_fullest_form(store: &dyn FactStore) {
     let (first, second) = (log(1, 1), log(1, 3));
     let fact = fact(&first, 4);
@@ -251,17 +251,18 @@ pub async fn a_fact_in_two_lanes_is_found_in_its_fullest_form(store: &dyn FactSt
         position: 0,
     };
     assert_eq!(found[0].as_ref().unwrap().place, place);
+    let both = vec![
+        Place {
+            log: first,
+            position: 4,
+        },
+        place,
+    ];
     let places = store.by_key(&[fact.core().conflict_key()]).await.unwrap();
-    assert_eq!(
-        places,
-        [vec![
-            Place {
-                log: first,
-                position: 4
-            },
-            place
-        ]]
-    );
+    assert_eq!(places.first(), Some(&both));
+    let unknown = causality_fact::FactId::new([9; 32]);
+    let places = store.places(&[unknown, fact.id()]).await.unwrap();
+    assert_eq!(places, [vec![], both]);
 }
 
 /// Of partial rows of one fact the one that discloses most fields is found, the first of several.

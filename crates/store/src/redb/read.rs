@@ -48,6 +48,22 @@ impl Engine {
         ids.iter().zip(&found).map(fullest).collect()
     }
 
+    pub(super) fn places_of(&self, ids: &[FactId]) -> Result<Vec<Vec<Place>>, StoreError> {
+        let ranges: Vec<_> = ids.iter().map(|id| Digest::from(id).everywhere()).collect();
+        let found = self.index_keys(&ranges)?;
+        let snapshot = Snapshot::new(self)?;
+        let places = |(id, keys): (&FactId, &Vec<_>)| {
+            let mut places = BTreeSet::new();
+            for place in self.places(keys) {
+                if snapshot.row(place)?.is_some_and(|row| row.id == *id) {
+                    places.insert(place);
+                }
+            }
+            Ok(places.into_iter().collect())
+        };
+        ids.iter().zip(&found).map(places).collect()
+    }
+
     pub(super) fn ids(
         &self,
         ids: &RangeInclusive<FactId>,
