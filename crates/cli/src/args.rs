@@ -177,7 +177,13 @@ pub(crate) enum FactCommand {
     /// Write facts as import lines, causes first
     Export(Selection),
     /// List facts
-    List(Selection),
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// Also those that were received and wait for their causes
+        #[arg(long)]
+        received: bool,
+    },
     /// Show a fact
     Show {
         /// Its id

@@ -102,7 +102,7 @@ pub(crate) async fn explain(
 /// The fact of an id, or the place of its hash.
 async fn by_id(context: &Context, said: &str) -> Result<Thing, Failure> {
     let id = fact_id(context, said).await?;
-    if let Some(record) = context.node.registry().get_fact(id).await? {
+    if let Some(record) = context.node.registry().received().get_fact(id).await? {
         return Ok(Thing::Fact(Box::new(record)));
     }
     let place = context.node.find_hole(id).await?;
@@ -145,7 +145,7 @@ async fn at(context: &Context, said: &str, lane: &str, position: &str) -> Result
     };
     let place = Place { log, position };
     let record = match &entry.body {
-        StoredBody::Row { id, .. } => context.node.registry().get_fact(*id).await?,
+        StoredBody::Row { id, .. } => context.node.registry().received().get_fact(*id).await?,
         StoredBody::Withheld { .. } => None,
     };
     Ok(record.map_or(Thing::Hole(place, None), |record| {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use causality_fact::{FactId, FactQuery, RowCore};
-use causality_node::{FactRecord, Node};
+use causality_node::{FactRecord, FactView};
 use tokio::sync::mpsc;
 
 use crate::exit::{ExitCode, Failure};
@@ -26,16 +26,17 @@ pub(crate) async fn export(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let query = query(context, &options).await?;
-    export_from(&context.node, query, replies).await
+    let view = context.node.registry().view().await?;
+    export_from(view, query, replies).await
 }
 
 async fn export_from(
-    node: &Node,
+    view: FactView,
     query: FactQuery,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let mut export = Export {
-        node,
+        view,
         query,
         replies,
         written: BTreeMap::new(),
@@ -45,8 +46,8 @@ async fn export_from(
     };
     let mut after = None;
     loop {
-        let page = node
-            .registry()
+        let page = export
+            .view
             .query_facts(&export.query, after, PAGE_FACTS)
             .await?;
         for record in page.facts {
@@ -65,7 +66,7 @@ async fn export_from(
 }
 
 struct Export<'a> {
-    node: &'a Node,
+    view: FactView,
     query: FactQuery,
     replies: &'a mpsc::Sender<Reply>,
     /// The facts written so far, each with its number.
@@ -89,7 +90,7 @@ impl Export<'_> {
             }
             let record = match at_hand.take() {
                 Some(record) => Some(record),
-                None => self.node.registry().get_fact(id).await?,
+                None => self.view.get_fact(id).await?,
             };
             let Some(record) = record.filter(|record| self.selects(record)) else {
                 self.outside.insert(id);
@@ -185,7 +186,7 @@ fn causes(record: &FactRecord) -> Vec<FactId> {
 #[cfg(test)]
 mod tests {
     use causality_fact::{CompartmentId, Entry, LaneId, LogId, Pattern, Row};
-    use causality_node::{Draft, PeerConfig, Reference};
+    use causality_node::{Draft, Node, PeerConfig, Reference};
     use causality_store::{Batch, FactStore as _, NewEntry};
     use serde_json::{Value, json};
 
@@ -195,7 +196,7 @@ mod tests {
 
     async fn exported(node: &Node, query: FactQuery) -> (Result<(), Failure>, String) {
         let (replies, mut replies_out) = mpsc::channel(1);
-        let work = async { export_from(node, query, &{ replies }).await };
+        let work = async { export_from(node.registry().received(), query, &{ replies }).await };
         let collect = async {
             let mut text = Vec::new();
             while let Some(reply) = replies_out.recv().await {

@@ -7,7 +7,7 @@ use causality_fact::{
     Checkpoint, CompartmentId, Content, DomainId, Exhibit, FactCore, FactId, FactQuery, Hlc,
     Onward, Pattern, RowCore, TemporalFact,
 };
-use causality_node::NodeError;
+use causality_node::{FactRecord, FactView, NodeError, Waits};
 use causality_store::Place;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
@@ -17,8 +17,8 @@ use crate::handler::{Context, done, send};
 use crate::line::{Json, PUBLIC};
 use crate::plain::plain;
 use crate::protocol::{
-    CheckpointItem, ExportOptions, FactItem, FactSummary, Item, ProvenSummary, Reply, Summary,
-    VerifySummary,
+    CheckpointItem, ExportOptions, FactItem, FactSummary, Item, ProvenSummary, Reply, Sight,
+    Summary, VerifySummary,
 };
 use crate::{name, text, time};
 
@@ -29,23 +29,26 @@ pub(crate) const PAGE_FACTS: usize = 1000;
 pub(crate) async fn list(
     context: &Context,
     options: ExportOptions,
+    received: bool,
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let query = query(context, &options).await?;
-    let superseded = superseded(context, query.origin).await?;
+    let registry = context.node.registry();
+    let view = match received {
+        true => registry.received(),
+        false => registry.view().await?,
+    };
+    let superseded = superseded(&view, query.origin).await?;
     let mut after = None;
     loop {
-        let page = context
-            .node
-            .registry()
-            .query_facts(&query, after, PAGE_FACTS)
-            .await?;
+        let page = view.query_facts(&query, after, PAGE_FACTS).await?;
         for record in &page.facts {
             if let RowCore::Known(core) = record.row.core() {
                 let id = record.row.id();
                 let mut item = item(context, id, core, &record.compartment).await;
                 let newer = superseded.get(&core.origin);
                 item.superseded = newer.is_some_and(|superseded| superseded.contains(&id));
+                item.sight = sight(record);
                 send(replies, Reply::Item(Item::Fact(item))).await?;
             }
         }
@@ -56,9 +59,25 @@ pub(crate) async fn list(
     }
 }
 
+/// Why a fact is not to be seen yet, or is without all of its causes.
+fn sight(record: &FactRecord) -> Sight {
+    let mut sight = Sight {
+        causes_missing: record.causes_missing,
+        ..Sight::default()
+    };
+    match &record.waits {
+        None => {}
+        Some(Waits::Behind(position)) => sight.waits_behind = Some(*position),
+        Some(Waits::ForCauses(causes)) => {
+            sight.waits_for = causes.iter().map(ToString::to_string).collect();
+        }
+    }
+    sight
+}
+
 /// The facts that newer ones of the same origin replace, by origin. What another origin says of them replaces nothing.
 async fn superseded(
-    context: &Context,
+    view: &FactView,
     origin: Option<DomainId>,
 ) -> Result<BTreeMap<DomainId, BTreeSet<FactId>>, Failure> {
     let query = FactQuery {
@@ -68,8 +87,7 @@ async fn superseded(
     let mut superseded: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     let mut after = None;
     loop {
-        let registry = context.node.registry();
-        let page = registry.query_facts(&query, after, PAGE_FACTS).await?;
+        let page = view.query_facts(&query, after, PAGE_FACTS).await?;
         for record in &page.facts {
             if let RowCore::Known(core) = record.row.core() {
                 let ids = core.supersedes.as_slice();
@@ -90,8 +108,9 @@ pub(crate) async fn show(
     replies: &mpsc::Sender<Reply>,
 ) -> Result<(), Failure> {
     let id = fact_id(context, id).await?;
-    let record = context.node.registry().get_fact(id).await?;
+    let record = context.node.registry().received().get_fact(id).await?;
     let record = record.ok_or(NodeError::FactNotFound(id))?;
+    let sight = sight(&record);
     let Some(fact) = record.row.fact() else {
         let message = match record.row.core() {
             RowCore::Unsupported(header) => format!(
@@ -103,7 +122,8 @@ pub(crate) async fn show(
         return Err(Failure::new(ExitCode::Other, message).advise("a newer program may show it"));
     };
     let name = context.name_of(fact.core().origin).await;
-    let summary = summary(&fact, record.place, record.compartment, name)?;
+    let mut summary = summary(&fact, record.place, record.compartment, name)?;
+    summary.sight = sight;
     done(replies, Summary::Fact(Box::new(summary))).await
 }
 
@@ -300,6 +320,7 @@ fn item_of(id: FactId, core: &FactCore, origin: String, compartment: &str) -> Fa
         valid_until: core.valid.until().map(time::format),
         compartment: compartment.to_owned(),
         superseded: false,
+        sight: Sight::default(),
     }
 }
 
@@ -345,6 +366,7 @@ fn summary(
         lane: place.log.lane.to_string(),
         position: place.position,
         withheld: withheld as u64,
+        sight: Sight::default(),
         content: content?,
     })
 }
@@ -384,6 +406,9 @@ impl FactSummary {
         line("log", &place);
         for (name, value) in &self.content {
             line("content", &format!("{name}: {value}"));
+        }
+        if let Some(sight) = self.sight.text() {
+            line("waits", &sight);
         }
         if self.withheld > 0 {
             line("withheld", &text::count(self.withheld, "field"));

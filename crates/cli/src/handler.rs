@@ -240,7 +240,9 @@ pub(crate) async fn handle(
         Request::PeerRemove { peer } => peers::remove(context, &peer, replies).await,
         Request::Import(options) => import::import(context, options, input, replies).await,
         Request::Export(options) => export::export(context, options, replies).await,
-        Request::FactList(options) => facts::list(context, options, replies).await,
+        Request::FactList { options, received } => {
+            facts::list(context, options, received, replies).await
+        }
         Request::FactShow { id } => facts::show(context, &id, replies).await,
         Request::FactVerify { id } => facts::verify(context, &id, replies).await,
         Request::FactVerifyAll => facts::verify_all(context, replies).await,

@@ -171,7 +171,13 @@ fn request(command: Command) -> Result<Request, Failure> {
         Command::Peer(PeerCommand::List) => Request::PeerList,
         Command::Peer(PeerCommand::Remove { peer }) => Request::PeerRemove { peer },
         Command::Fact(FactCommand::Export(selection)) => Request::Export(selection.into()),
-        Command::Fact(FactCommand::List(selection)) => Request::FactList(selection.into()),
+        Command::Fact(FactCommand::List {
+            selection,
+            received,
+        }) => Request::FactList {
+            options: selection.into(),
+            received,
+        },
         Command::Fact(FactCommand::Show { id }) => Request::FactShow { id },
         Command::Fact(FactCommand::Verify { id: Some(id), .. }) => Request::FactVerify { id },
         Command::Fact(FactCommand::Verify { .. }) => Request::FactVerifyAll,

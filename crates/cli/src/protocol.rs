@@ -35,7 +35,11 @@ pub(crate) enum Request {
     },
     Import(ImportOptions),
     Export(ExportOptions),
-    FactList(ExportOptions),
+    FactList {
+        options: ExportOptions,
+        /// Whether what waits for its causes is listed too.
+        received: bool,
+    },
     FactShow {
         id: String,
     },
@@ -195,6 +199,35 @@ pub(crate) struct FactItem {
     /// Whether a newer fact of its origin that is held here replaces it.
     #[serde(skip_serializing_if = "is_false", default)]
     pub(crate) superseded: bool,
+    #[serde(flatten)]
+    pub(crate) sight: Sight,
+}
+
+/// Why a fact is not to be seen yet, or is without all of its causes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sight {
+    /// The causes that it waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub(crate) waits_for: Vec<String>,
+    /// The earlier position of its log behind which it waits.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) waits_behind: Option<u64>,
+    /// Whether it is to be seen though some of its causes are not.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub(crate) causes_missing: bool,
+}
+
+impl Sight {
+    /// In words, if there is something to say.
+    pub(crate) fn text(&self) -> Option<String> {
+        match (self.waits_behind, self.waits_for.as_slice()) {
+            (Some(position), _) => Some(format!("behind position {position}")),
+            (None, []) => self
+                .causes_missing
+                .then(|| "shown without all causes".to_owned()),
+            (None, causes) => Some(format!("for {}", causes.join(", "))),
+        }
+    }
 }
 
 /// A durable fact of an import.
@@ -257,6 +290,8 @@ pub(crate) struct FactSummary {
     /// How many fields are withheld from this domain.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub(crate) withheld: u64,
+    #[serde(flatten)]
+    pub(crate) sight: Sight,
     /// The fields, as an import line has them.
     pub(crate) content: serde_json::Map<String, serde_json::Value>,
 }

@@ -13,7 +13,7 @@ use causality_store::MemoryStore;
 use causality_strategy::FactSynchronizationModel;
 use causality_strategy::SyncPolicies;
 
-use crate::protocol::FactSummary;
+use crate::protocol::{FactSummary, Sight};
 
 /// A fact of domain 01…, always the same.
 pub(crate) fn fact() -> TemporalFact {
@@ -75,6 +75,10 @@ pub(crate) fn shown() -> FactSummary {
         lane: text(),
         position: 1,
         withheld: 1,
+        sight: Sight {
+            waits_for: vec![text()],
+            ..Sight::default()
+        },
         content: serde_json::Map::from_iter([(
             "x".to_owned(),
             serde_json::json!(["x", {"x": "x"}]),

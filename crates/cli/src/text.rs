@@ -44,6 +44,7 @@ impl Item {
                 "VALID UNTIL",
                 "COMPARTMENT",
                 "SUPERSEDED",
+                "WAITS",
             ],
             Self::Imported(_) | Self::Moved(_) => &[],
         }
@@ -82,6 +83,7 @@ fn fact_cells(fact: &FactItem) -> Vec<String> {
         fact.valid_until.clone().unwrap_or_else(|| "-".to_owned()),
         fact.compartment.clone(),
         if fact.superseded { "yes" } else { "-" }.to_owned(),
+        fact.sight.text().unwrap_or_else(|| "-".to_owned()),
     ]
 }
 
@@ -346,7 +348,7 @@ mod tests {
     use super::*;
     use crate::protocol::{
         CheckpointItem, DigestLog, ImportedItem, MovedItem, PeerLog, ProblemKind, ProvenSummary,
-        StatusLog, StatusPeer, StatusSummary, SyncProblem,
+        Sight, StatusLog, StatusPeer, StatusSummary, SyncProblem,
     };
     use insta::assert_snapshot;
     use serde_json::Value;
@@ -554,6 +556,10 @@ mod tests {
             valid_until: Some(text()),
             compartment: text(),
             superseded: true,
+            sight: Sight {
+                waits_for: vec![text()],
+                ..Sight::default()
+            },
         };
         let verified = |fact, proven, findings| {
             Summary::Verified(VerifySummary {

@@ -94,14 +94,18 @@ pub struct Limits {
     pub sessions_max: usize,
     /// How long a peer that was not reached is left alone at first, and at most.
     pub redial: (Duration, Duration),
+    /// How long a fact waits for its causes before it is to be seen without them, with a mark; `None`: for ever.
+    pub patience: Option<Duration>,
 }
 
 impl Limits {
-    /// For nodes on the Internet: 5 s and 64 for Hellos, 1024 sessions, dialling again after 250 ms up to 30 s.
+    /// For nodes on the Internet: 5 s and 64 for Hellos, 1024 sessions, dialling again after 250 ms up to 30 s, ten minutes
+    /// for causes.
     pub const STANDARD: Self = Self {
         hello: Duration::from_secs(5),
         hellos_max: 64,
         sessions_max: 1024,
         redial: (Duration::from_millis(250), Duration::from_secs(30)),
+        patience: Some(Duration::from_secs(600)),
     };
 }

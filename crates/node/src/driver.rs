@@ -39,6 +39,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::clock::Entropy;
+use crate::config::Limits;
 use crate::connection::DONE_CODE;
 use crate::connection::Streams;
 use crate::connection::VIOLATION_CODE;
@@ -213,7 +214,7 @@ pub(crate) struct Driver {
     failed: Option<StoreError>,
     policies: BTreeMap<DomainId, PeerPolicies>,
     sessions: Sessions,
-    sessions_max: usize,
+    limits: Limits,
     appends: BTreeMap<RequestId, Answer<Vec<Appended>, AppendFailure>>,
     rounds: BTreeMap<RequestId, OpenRound>,
     next_request: u64,
@@ -237,9 +238,10 @@ impl Driver {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         watchers: broadcast::Sender<NodeEvent>,
-        sessions_max: usize,
+        limits: Limits,
     ) -> Result<Self, NodeError> {
-        let engine = engine(&*store, &keys, &*entropy).await?;
+        let mut engine = engine(&*store, &keys, &*entropy).await?;
+        engine.set_patience(limits.patience.map(milliseconds));
         Ok(Self {
             store,
             keys,
@@ -250,7 +252,7 @@ impl Driver {
             failed: None,
             policies: BTreeMap::new(),
             sessions: Sessions::default(),
-            sessions_max,
+            limits,
             appends: BTreeMap::new(),
             rounds: BTreeMap::new(),
             next_request: 0,
@@ -276,7 +278,9 @@ impl Driver {
             // What peers send shall keep nobody from narrowing the rules, or ending it.
             let has_room = self.unwritten_bytes < UNWRITTEN_BYTES_MAX;
             let may_append = has_room && !self.put_off.is_empty();
-            let may_hear = self.put_off.len() < PUT_OFF_MAX;
+            // Nobody is told that something waits which was only not looked at yet.
+            let is_opening = self.failed.is_none() && self.engine.is_opening();
+            let may_hear = self.put_off.len() < PUT_OFF_MAX && !is_opening;
             let is_asked = may_append || (may_hear && !commands.is_empty());
             let commands_first = is_turn_of_commands && is_asked;
             is_turn_of_commands = !commands_first;
@@ -444,7 +448,7 @@ impl Driver {
                 return false;
             }
         }
-        if self.failed.is_some() || self.sessions.len() >= self.sessions_max {
+        if self.failed.is_some() || self.sessions.len() >= self.limits.sessions_max {
             return false;
         }
         let session = connected.session;
@@ -542,6 +546,11 @@ impl Driver {
                 let facts = positions.len() as u64;
                 tracing::debug!(%log, facts, "facts of a log were revealed");
                 self.tell(NodeEvent::Revealed { log, facts });
+            }
+            Event::Visible { log } => self.tell(NodeEvent::Visible { log }),
+            Event::CausesMissing { log, position } => {
+                tracing::warn!(%log, position, "a fact is shown without all of its causes");
+                self.tell(NodeEvent::CausesMissing { log, position });
             }
             Event::NotTaken { log, peer, facts } => {
                 tracing::info!(%log, %peer, facts, "facts were not taken: the rules refuse them");
@@ -718,7 +727,8 @@ impl Driver {
             return;
         }
         match engine(&*self.store, &self.keys, &*self.entropy).await {
-            Ok(engine) => {
+            Ok(mut engine) => {
+                engine.set_patience(self.limits.patience.map(milliseconds));
                 let unnoted = std::mem::replace(&mut self.engine, engine).unnoted();
                 self.failed = None;
                 self.handle(Input::GiveUp(unnoted));
@@ -757,6 +767,10 @@ impl Driver {
         self.next_request += 1;
         request
     }
+}
+
+fn milliseconds(patience: Duration) -> u64 {
+    u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)
 }
 
 async fn engine(

@@ -61,6 +61,18 @@ pub enum NodeEvent {
         /// Of how many.
         facts: u64,
     },
+    /// Facts of a log that waited for their causes are to be seen.
+    Visible {
+        /// The log.
+        log: LogId,
+    },
+    /// A fact is to be seen without all of its causes: it has waited for them too long.
+    CausesMissing {
+        /// Its log.
+        log: LogId,
+        /// Its position.
+        position: u64,
+    },
     /// The watcher was slower than the node, which has dropped this many events since the one before.
     Missed(u64),
     /// A log is not brought up to date with a peer. If it is [`Problem::LaneAhead`](crate::Problem::LaneAhead), or

@@ -62,6 +62,7 @@ mod events;
 pub use causality_sync::{
     AppendError, AppendOutcome, Appended, Completeness, Direction, Draft, DraftError, LogError,
     ReadContext, Reference, RoundReport, Side, Supersedes, SyncError, SyncMetrics, SyncStatus,
+    VisibleCut, Waits,
 };
 pub use causality_wire::{GoodbyeReason, RefusalReason};
 pub use clock::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -74,7 +75,7 @@ pub use messenger::CrossDomainMessenger;
 pub use node::{Node, Status};
 pub use openmetrics::{LAGS_MAX, LOGS_MAX, OPENMETRICS_TYPE};
 pub use problem::{LogProblem, Problem};
-pub use registry::{Digest, FactPage, FactRecord, FactRegistry, LogDigest, VerifyReport};
+pub use registry::{Digest, FactPage, FactRecord, FactRegistry, FactView, LogDigest, VerifyReport};
 pub use standing::{Hole, Kept, Lag, LogHoldings, Unconfirmed};
 pub use state::{read_state, store_owner};
 pub use synchronizer::{FactSynchronizer, SyncReport};

@@ -4,14 +4,17 @@ use causality_fact::BLOCK_LEAVES;
 use causality_fact::CHUNK_BYTES_MAX;
 use causality_fact::DomainId;
 use causality_fact::Entry;
+use causality_fact::LogId;
 use causality_fact::Row;
 use causality_fact::RowCore;
+use causality_fact::TreeHash;
 use causality_store::FactStore;
 use causality_store::Place;
 use causality_store::StoreError;
 use causality_store::StoredBody;
 use causality_sync::Load;
 use causality_sync::Loaded;
+use std::collections::BTreeSet;
 
 /// Reads for the engine of the domain `own`.
 pub(crate) async fn perform_load(
@@ -54,6 +57,11 @@ pub(crate) async fn perform_load(
                 keys: facts,
             })
         }
+        Load::Places(ids) => store.places(&ids).await.map(Loaded::Places),
+        Load::Withheld { hashes, logs } => {
+            let found = find_withheld(store, hashes, logs).await?;
+            Ok(Loaded::Withheld(found))
+        }
         Load::Chunk { log, from, until } => {
             let end = ((from / BLOCK_LEAVES + 1) * BLOCK_LEAVES).min(until);
             let entries = store.scan(&log, from..end, CHUNK_BYTES_MAX).await?;
@@ -88,6 +96,32 @@ pub(crate) async fn perform_load(
             Ok(Loaded::Entries(entries))
         }
     }
+}
+
+/// Where single positions of logs have some of these hashes.
+async fn find_withheld(
+    store: &dyn FactStore,
+    hashes: Vec<TreeHash>,
+    logs: Vec<(LogId, u64)>,
+) -> Result<Vec<(TreeHash, Place)>, StoreError> {
+    let (mut wanted, mut found) = (BTreeSet::from_iter(hashes), Vec::new());
+    for (log, size) in logs {
+        let mut at = 0;
+        while at < size && !wanted.is_empty() {
+            let leaves = store.leaves(&log, at..size).await?;
+            let Some((last, _)) = leaves.last() else {
+                break;
+            };
+            at = last.range_in(size).end;
+            for (part, hash) in &leaves {
+                if part.level() == 0 && wanted.remove(hash) {
+                    let position = part.start();
+                    found.push((*hash, Place { log, position }));
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The rows at these places; those that follow each other are read at once.

@@ -100,8 +100,7 @@ impl Node {
         };
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let watchers = events.downgrade();
-        let sessions_max = limits.sessions_max;
-        let driver = Driver::start(store, keys, clock, entropy, events, sessions_max).await?;
+        let driver = Driver::start(store, keys, clock, entropy, events, limits).await?;
         tokio::spawn(driver.run(commands_in, inputs_in));
         let messenger = Arc::new(messenger);
         let rules = Replacement {

@@ -5,6 +5,7 @@ use causality_fact::BLOCK_LEVEL;
 use causality_fact::Checkpoint;
 use causality_fact::CompartmentId;
 use causality_fact::DomainId;
+use causality_fact::Entry;
 use causality_fact::Exhibit;
 use causality_fact::FactId;
 use causality_fact::FactQuery;
@@ -27,6 +28,8 @@ use causality_store::StoredRow;
 use causality_sync::Appended;
 use causality_sync::Draft;
 use causality_sync::Engine;
+use causality_sync::VisibleCut;
+use causality_sync::Waits;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -58,6 +61,69 @@ pub struct FactRecord {
     pub place: Place,
     /// What this domain calls its compartment.
     pub compartment: String,
+    /// Why it is not to be seen yet; `None` if it is.
+    pub waits: Option<Waits>,
+    /// Whether it is to be seen though some of its causes are not.
+    pub causes_missing: bool,
+}
+
+/// The facts of a node at one moment: of those to be seen each with its causes.
+#[derive(Clone, Debug)]
+pub struct FactView {
+    registry: FactRegistry,
+    /// What is to be seen; `None` for all that was received.
+    cut: Option<VisibleCut>,
+}
+
+impl FactView {
+    fn shows(&self, place: &Place) -> bool {
+        self.cut.as_ref().is_none_or(|cut| cut.contains(place))
+    }
+
+    /// A fact by its id.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn get_fact(&self, id: FactId) -> Result<Option<FactRecord>, NodeError> {
+        let store = &self.registry.store;
+        let Some(stored) = store.get(&[id]).await?.into_iter().next().flatten() else {
+            return Ok(None);
+        };
+        if self.shows(&stored.place) {
+            return Ok(self.registry.records(vec![stored]).await?.pop());
+        }
+        // The fullest row of it may stand in a log in which it waits, and another one be visible.
+        let places = store.places(&[id]).await?;
+        let Some(place) = places.concat().into_iter().find(|place| self.shows(place)) else {
+            return Ok(None);
+        };
+        let entries = store.at(&place.log, &[place.position], 1).await?;
+        let entry = entries.first().map(|entry| entry.entry(place.log.origin));
+        let Some(Entry::Row(row)) = entry.transpose()? else {
+            return Ok(None);
+        };
+        Ok(self.registry.described(vec![(place, row)]).await?.pop())
+    }
+
+    /// Facts that match, in order of log and position, behind `after`; see [`FactPage::next`].
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn query_facts(
+        &self,
+        query: &FactQuery,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<FactPage, NodeError> {
+        let page = self.registry.store.query(query, after, limit).await?;
+        let rows = page.rows.into_iter().filter(|row| self.shows(&row.place));
+        Ok(FactPage {
+            next: page.next,
+            facts: self.registry.records(rows.collect()).await?,
+        })
+    }
 }
 
 /// A part of the answer to a query.
@@ -172,19 +238,38 @@ impl FactRegistry {
         }
     }
 
-    /// A fact by its id.
+    /// What is to be seen now, for several reads of one moment.
+    ///
+    /// # Errors
+    ///
+    /// [`NodeError::Stopped`] after the end.
+    pub async fn view(&self) -> Result<FactView, NodeError> {
+        let cut = self.inspect(Engine::visible_cut).await?;
+        Ok(FactView {
+            registry: self.clone(),
+            cut: Some(cut),
+        })
+    }
+
+    /// All that was received, also what waits for its causes: [`FactRecord::waits`] says so.
+    pub fn received(&self) -> FactView {
+        FactView {
+            registry: self.clone(),
+            cut: None,
+        }
+    }
+
+    /// A fact by its id, if it is to be seen.
     ///
     /// # Errors
     ///
     /// When the store fails.
     pub async fn get_fact(&self, id: FactId) -> Result<Option<FactRecord>, NodeError> {
-        match self.store.get(&[id]).await?.into_iter().next().flatten() {
-            Some(stored) => Ok(self.records(vec![stored]).await?.pop()),
-            None => Ok(None),
-        }
+        self.view().await?.get_fact(id).await
     }
 
-    /// Facts that match, in order of log and position, behind `after`; see [`FactPage::next`].
+    /// Facts that match and are to be seen, in order of log and position, behind `after`; see [`FactPage::next`]. Whoever
+    /// reads several pages does so from one [`view`](Self::view).
     ///
     /// # Errors
     ///
@@ -195,11 +280,7 @@ impl FactRegistry {
         after: Option<Place>,
         limit: usize,
     ) -> Result<FactPage, NodeError> {
-        let page = self.store.query(query, after, limit).await?;
-        Ok(FactPage {
-            next: page.next,
-            facts: self.records(page.rows).await?,
-        })
+        self.view().await?.query_facts(query, after, limit).await
     }
 
     /// A proof of a fact that a third party can check without a store.
@@ -241,7 +322,8 @@ impl FactRegistry {
     pub async fn verify(&self, id: FactId) -> Result<FactRecord, NodeError> {
         let exhibit = self.prove(id).await?;
         Exhibit::verify(&exhibit.to_bytes()).map_err(|e| NodeError::Integrity(e.to_string()))?;
-        self.get_fact(id).await?.ok_or(NodeError::FactNotFound(id))
+        let record = self.received().get_fact(id).await?;
+        record.ok_or(NodeError::FactNotFound(id))
     }
 
     /// Checks everything: each row against its id, each log against its root, each root against its signature.
@@ -369,21 +451,25 @@ impl FactRegistry {
     }
 
     async fn records(&self, rows: Vec<StoredRow>) -> Result<Vec<FactRecord>, NodeError> {
-        let compartments: Vec<_> = rows.iter().map(|row| row.place.log.compartment).collect();
-        let names = self
-            .inspect(move |engine| {
-                let name = |id: &CompartmentId| {
-                    engine.compartment_name(*id).unwrap_or_default().to_owned()
-                };
-                compartments.iter().map(name).collect::<Vec<_>>()
-            })
-            .await?;
-        let record = |(stored, compartment): (StoredRow, String)| FactRecord {
-            row: stored.row,
-            place: stored.place,
-            compartment,
+        let rows = rows.into_iter().map(|stored| (stored.place, stored.row));
+        self.described(rows.collect()).await
+    }
+
+    async fn described(&self, rows: Vec<(Place, Row)>) -> Result<Vec<FactRecord>, NodeError> {
+        let describe = move |engine: &Engine| {
+            let record = |(place, row): (Place, Row)| {
+                let name = engine.compartment_name(place.log.compartment);
+                FactRecord {
+                    compartment: name.unwrap_or_default().to_owned(),
+                    waits: engine.waits(&place),
+                    causes_missing: engine.is_flagged(&place),
+                    row,
+                    place,
+                }
+            };
+            rows.into_iter().map(record).collect()
         };
-        Ok(rows.into_iter().zip(names).map(record).collect())
+        self.inspect(describe).await
     }
 
     async fn known(&self, log: LogId) -> Result<Option<KnownLog>, NodeError> {

@@ -26,6 +26,7 @@ use causality_sync::SETTLEMENTS;
 use causality_sync::SOURCES;
 use causality_sync::StoreState;
 use causality_sync::TableRows;
+use causality_sync::WAITING;
 use std::collections::BTreeSet;
 
 use crate::error::NodeError;
@@ -84,6 +85,7 @@ pub async fn read_state(store: &dyn FactStore) -> Result<StoreState, StoreError>
         settlements: table(store, SETTLEMENTS).await?,
         sources: table(store, SOURCES).await?,
         receipts: table(store, RECEIPTS).await?,
+        waiting: table(store, WAITING).await?,
         restored: store.side_get(&[marker]).await?.iter().any(Option::is_some),
         held: store.logs().await?,
     })

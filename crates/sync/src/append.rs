@@ -215,6 +215,11 @@ impl Built {
     }
 
     /// Its facts are durable: publishes the checkpoint and gives the answer.
+    /// The facts that it appended, or found.
+    pub(crate) fn ids(&self) -> Vec<FactId> {
+        self.appended.iter().map(|appended| appended.id).collect()
+    }
+
     pub(crate) fn finish(self, engine: &mut Engine) -> Event {
         engine.open_appends.end(self.number);
         if let Some(durable) = self.durable {

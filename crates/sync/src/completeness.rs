@@ -57,7 +57,7 @@ impl Engine {
 
     /// The positions of a log whose facts the rules of now do not let in: from the origin, where that is a peer who may give
     /// it, otherwise from some peer. What one relay may not give, the origin may.
-    fn unwanted(&self, log: &LogId) -> PositionSet {
+    pub(crate) fn unwanted(&self, log: &LogId) -> PositionSet {
         let is_direct = self.may_receive(log.origin, log, None);
         let peers = self.policies.keys();
         let peers = peers.filter(|peer| !is_direct || **peer == log.origin);

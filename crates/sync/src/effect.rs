@@ -15,6 +15,7 @@ use causality_fact::Subtree;
 use causality_fact::TreeHash;
 use causality_store::Batch;
 use causality_store::Mark;
+use causality_store::Place;
 use causality_store::StoreError;
 use causality_store::StoredEntry;
 use causality_strategy::Flow;
@@ -293,6 +294,15 @@ pub enum Load {
         /// The size of the checkpoint under which it is sent.
         until: u64,
     },
+    /// The places of all rows of facts.
+    Places(Vec<FactId>),
+    /// Where single positions of logs have these hashes, of facts that are not held.
+    Withheld {
+        /// The hashes of leaves.
+        hashes: Vec<TreeHash>,
+        /// The logs, and up to which position each.
+        logs: Vec<(LogId, u64)>,
+    },
     /// The entries at positions of a log.
     Entries {
         /// The log.
@@ -325,6 +335,10 @@ pub enum Loaded {
         /// The hashes behind them.
         behind: Vec<(Subtree, TreeHash)>,
     },
+    /// For [`Load::Withheld`], in any order.
+    Withheld(Vec<(TreeHash, Place)>),
+    /// For [`Load::Places`], in the order of the ids.
+    Places(Vec<Vec<Place>>),
     /// For [`Load::Entries`].
     Entries(Vec<StoredEntry>),
 }
@@ -376,6 +390,18 @@ pub enum Event {
         log: LogId,
         /// The positions in ascending order.
         positions: Vec<u64>,
+    },
+    /// Facts of a log that waited for their causes are visible.
+    Visible {
+        /// The log.
+        log: LogId,
+    },
+    /// A fact was shown without all of its causes, which it had waited for too long ([`crate::Engine::set_patience`]).
+    CausesMissing {
+        /// Its log.
+        log: LogId,
+        /// Its position.
+        position: u64,
     },
     /// Some facts of a log were not taken from a peer: the rules about it refuse them. Their hashes are held.
     NotTaken {

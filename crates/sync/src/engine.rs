@@ -15,6 +15,7 @@ use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::TreeHash;
 use causality_fact::TreeHead;
 use causality_store::Batch;
@@ -53,6 +54,7 @@ use crate::effect::SessionId;
 use crate::effect::StreamNumber;
 use crate::effect::SyncError;
 use crate::effect::Ticket;
+use crate::gate::Gate;
 use crate::heads::OwnHeads;
 use crate::ingest::Ingested;
 use crate::ingest::unstored_keys;
@@ -72,6 +74,7 @@ use crate::session::ChunkLoad;
 use crate::session::RevealLoad;
 use crate::session::Session;
 use crate::upgrade::Upgrades;
+use crate::visible::Stubs;
 
 /// How many conflict keys a generation of remembered heads has. Whoever writes more keys than that in turn has their facts
 /// read again.
@@ -113,6 +116,15 @@ pub struct Engine {
     pub(crate) receipts: BTreeMap<DomainId, Receipts>,
     /// What has travelled for the sake of rules with a volume.
     pub(crate) meters: BTreeMap<(DomainId, Flow), Meters>,
+    /// What of the facts that are held waits for others,
+    pub(crate) gate: Gate,
+    pub(crate) is_opening: bool,
+    pub(crate) stubs: Stubs,
+    /// what was shown without them, and for how long they are waited for: until when those of a log are, and since which
+    /// answer.
+    pub(crate) flagged: BTreeMap<LogId, PositionSet>,
+    pub(crate) patience_ms: Option<u64>,
+    pub(crate) patient: BTreeSet<(u64, LogId, u64)>,
     /// The time of the last statement about what is kept back.
     pub(crate) last_statement: Hlc,
     /// When rules change by themselves, or a volume is free again, and those about whom.
@@ -151,6 +163,9 @@ pub(crate) enum Pending {
     AppendCommit(Built),
     ChunkLoad(SessionId, ChunkLoad),
     IngestCommit(SessionId, Ingested, u64),
+    GateRead(LogId, u64),
+    GateAsk(LogId, u64, Vec<FactId>),
+    GateSearch,
     SideCommit,
     Remembered(Remembered),
     RevealLoad(SessionId, RevealLoad),
@@ -198,6 +213,12 @@ impl Engine {
             upgrades: BTreeMap::new(),
             metrics: SyncMetrics::default(),
             meters: BTreeMap::new(),
+            is_opening: !restored.gate.is_idle(),
+            gate: restored.gate,
+            stubs: Stubs::default(),
+            flagged: restored.flagged,
+            patience_ms: None,
+            patient: BTreeSet::new(),
             last_statement: Hlc::default(),
             wakes: BTreeSet::new(),
             now_ms: 0,
@@ -220,7 +241,13 @@ impl Engine {
         self.now_ms = now_ms;
         if self.wakes_at().is_some_and(|at| at <= now_ms) {
             self.wake();
+            self.lose_patience();
         }
+        self.take_in(now_ms, input);
+        self.run_gate();
+    }
+
+    fn take_in(&mut self, now_ms: u64, input: Input) {
         match input {
             Input::Append {
                 request,
@@ -397,8 +424,10 @@ impl Engine {
             Some(Pending::AppendCommit(built)) => {
                 let grown = built.grown();
                 let before = grown.map_or(0, |log| self.held(&log).size);
+                let ids = built.ids();
                 let event = built.finish(self);
                 self.event(event);
+                self.are_visible(&ids);
                 if let Some(log) = grown {
                     self.grown(log, (before, None), None);
                 }
@@ -412,6 +441,7 @@ impl Engine {
                     session.ingested(engine, &ingested, cost);
                     Ok(())
                 });
+                self.came_through(log, &ingested.rows);
                 self.grown(log, (before, Some(session)), from);
             }
             Some(Pending::UpgradeCommit(log)) => self.upgraded(log),
@@ -458,6 +488,13 @@ impl Engine {
             }
             (Some(Pending::UpgradeLoad(log)), Loaded::Entries(entries)) => {
                 self.upgrade_loaded(log, &entries);
+            }
+            (Some(Pending::GateRead(log, number)), Loaded::Entries(entries)) => {
+                self.gate_read(log, number, &entries);
+            }
+            (Some(Pending::GateSearch), Loaded::Withheld(found)) => self.gate_searched(&found),
+            (Some(Pending::GateAsk(log, number, causes)), Loaded::Places(places)) => {
+                self.gate_answered((log, number), &causes, &places);
             }
             _ => {}
         }

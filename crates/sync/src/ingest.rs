@@ -44,6 +44,7 @@ use crate::logbook::numbered;
 use crate::peers::Declined;
 use crate::peers::Rules;
 use crate::upgrade::mask_write;
+use crate::visible::Let;
 
 /// What a peer announced of a log, verified. Nothing of it is in the engine before facts under it are.
 #[derive(Debug)]
@@ -74,6 +75,7 @@ pub(crate) struct Ingested {
     /// The positions of which less than all is held.
     extents: Vec<(u64, Extent)>,
     pub(crate) taken: Taken,
+    pub(crate) rows: Let,
     /// The log once it is durable.
     durable: Durable,
 }
@@ -220,6 +222,8 @@ impl Announced {
             .filter_map(|(position, extent)| mask_write(&log, *position, *extent, Extent::Hidden));
         side.extend(masks);
         note_own_heads(engine, log, &entries);
+        let (rows, waiting) = engine.let_through(log, &entries);
+        side.extend(waiting);
         let facts = entries
             .iter()
             .filter(|new| matches!(new.entry, Entry::Row(_)));
@@ -236,6 +240,7 @@ impl Announced {
             is_whole,
             extents,
             taken,
+            rows,
             durable,
         };
         Ok(Some((batch, ingested)))
@@ -359,6 +364,7 @@ impl Engine {
             Some(before) if holds => before.add(&more),
             _ => drop(self.declined.insert((peer, *log), more)),
         }
+        self.weigh_stubs();
     }
 }
 

@@ -24,6 +24,7 @@
 //! ```
 
 mod engine;
+mod gate;
 
 mod effect;
 mod metrics;
@@ -40,6 +41,7 @@ mod peers;
 mod receipts;
 mod session;
 mod upgrade;
+mod visible;
 
 mod compartment;
 mod completeness;
@@ -61,7 +63,7 @@ pub use engine::{Engine, LogView};
 pub use logbook::{
     ANNOUNCED_BLOCKS_MAX, BLOCK_ROOTS, COMPARTMENTS, DECLINED, KEY_RECORDS, LANES, LOG_HEADS,
     LOGS_MAX, LOGS_OF_ORIGIN_MAX, LOGS_OF_STRANGERS_MAX, OPEN_ROOTS, PARTIALS, RECEIPTS,
-    SETTLEMENTS, SOURCES,
+    SETTLEMENTS, SOURCES, WAITING,
 };
 pub use metrics::{
     BATCH_BOUNDS, Counts, Histogram, METRICS_PEERS_MAX, PeerMetrics, SyncMetrics, Traffic,
@@ -73,3 +75,4 @@ pub use session::{
     CREDIT_BYTES, LOADS_MAX, OVERDRAFT_BYTES_MAX, SESSION_ANNOUNCED_BYTES_MAX, SESSION_LOGS_MAX,
     UNFLUSHED_BYTES_MAX,
 };
+pub use visible::{VisibleCut, Waits};

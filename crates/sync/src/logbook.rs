@@ -44,6 +44,8 @@ pub const SETTLEMENTS: SideTable = SideTable::new(8);
 pub const SOURCES: SideTable = SideTable::new(9);
 /// Peer → the last convergence receipts that it and this domain gave each other.
 pub const RECEIPTS: SideTable = SideTable::new(10);
+/// Log → the positions that wait for causes, and those that were shown without them.
+pub const WAITING: SideTable = SideTable::new(11);
 
 /// The most blocks of a log that can be announced at once, and so that a peer may be behind.
 pub const ANNOUNCED_BLOCKS_MAX: usize = 32_000;

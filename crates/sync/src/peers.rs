@@ -38,6 +38,7 @@ pub(crate) enum Remembered {
     Declined(DomainId, LogId),
     Receipts(DomainId),
     Settlement(DomainId, LogId),
+    Waiting(LogId),
 }
 
 /// By which rules something was decided: those of a digest, from one time until another.
@@ -288,6 +289,7 @@ impl Engine {
                 let settlement = self.settlements.get(&(*peer, *log));
                 settlement.and_then(|settlement| settlement.write(*peer, log))
             }
+            Remembered::Waiting(log) => Some(self.waiting_write(log)),
         };
         if let Some(write) = write {
             self.remembering.insert(row, false);

@@ -9,6 +9,7 @@ use causality_fact::KeyError;
 use causality_fact::KeyLog;
 use causality_fact::LaneId;
 use causality_fact::LogId;
+use causality_fact::PositionSet;
 use causality_fact::TreeHash;
 use causality_store::HeldLog;
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 use crate::compartment::Compartments;
+use crate::gate::Gate;
 use crate::holes::Extent;
 use crate::logbook::LogState;
 use crate::logbook::number;
@@ -23,6 +25,7 @@ use crate::peers::Declined;
 use crate::peers::Settlement;
 use crate::peers::Source;
 use crate::receipts::Receipts;
+use crate::visible::Waiting;
 
 /// The rows of one side table, in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct StoreState {
     pub sources: TableRows,
     /// [`crate::RECEIPTS`].
     pub receipts: TableRows,
+    /// [`crate::WAITING`].
+    pub waiting: TableRows,
     /// Whether the store was restored from a backup: [`causality_store::RESTORED_KEY`] is there.
     pub restored: bool,
     /// What is held of each log.
@@ -75,6 +80,8 @@ pub struct Restored {
     pub(crate) settlements: BTreeMap<(DomainId, LogId), Settlement>,
     pub(crate) sources: BTreeMap<(LogId, DomainId), Source>,
     pub(crate) receipts: BTreeMap<DomainId, Receipts>,
+    pub(crate) gate: Gate,
+    pub(crate) flagged: BTreeMap<LogId, PositionSet>,
     pub(crate) marker: bool,
 }
 
@@ -148,6 +155,7 @@ impl Restored {
                 expected,
             });
         }
+        let (gate, flagged) = waiting(&state.waiting, &logs)?;
         let sources = of_peers("sources", &state.sources, Source::decode)?;
         Ok(Self {
             logs,
@@ -161,6 +169,8 @@ impl Restored {
                 .map(|((peer, log), source)| ((log, peer), source))
                 .collect(),
             receipts: receipts(&state.receipts)?,
+            gate,
+            flagged,
             marker: state.restored,
         })
     }
@@ -228,6 +238,31 @@ fn of_peers<T>(
     };
     let rows = rows.0.iter().map(row).collect::<Result<_, _>>();
     rows.map_err(|error| RestoreError::Row { table, error })
+}
+
+/// What waits, and what was shown without its causes, of what is held.
+fn waiting(
+    rows: &TableRows,
+    logs: &BTreeMap<LogId, LogState>,
+) -> Result<(Gate, BTreeMap<LogId, PositionSet>), RestoreError> {
+    let (mut gate, mut flagged) = (Gate::default(), BTreeMap::new());
+    for (key, row) in &rows.0 {
+        let wrong = |error| RestoreError::Row {
+            table: "waiting",
+            error,
+        };
+        let log = Decoder::exactly(key, LogId::decode).map_err(wrong)?;
+        let row = Decoder::exactly(row, Waiting::decode).map_err(wrong)?;
+        let held = logs.get(&log).map_or_else(PositionSet::new, |state| {
+            state.holes.rows(0..state.durable.size())
+        });
+        gate.hold(log, &row.waiting.intersection(&held));
+        let shown = row.flagged.intersection(&held);
+        if !shown.is_empty() {
+            flagged.insert(log, shown);
+        }
+    }
+    Ok((gate, flagged))
 }
 
 fn receipts(rows: &TableRows) -> Result<BTreeMap<DomainId, Receipts>, RestoreError> {

@@ -18,6 +18,7 @@ use causality_store::SideWrite;
 use causality_store::StoredBody;
 use causality_store::StoredEntry;
 use causality_wire::LogNumber;
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use crate::effect::Event;
@@ -33,6 +34,7 @@ use crate::ingest::note_own_heads;
 use crate::logbook::PARTIALS;
 use crate::logbook::numbered;
 use crate::peers::Source;
+use crate::visible::Let;
 
 /// How many rows are merged and written at once: the largest rows together fit into one batch of the store.
 const UPGRADE_ROWS_MAX: usize = BATCH_BYTES_MAX / ROW_BYTES_MAX - 8;
@@ -72,6 +74,8 @@ pub(crate) struct Upgrades {
     queue: VecDeque<Upgrade>,
     /// What the first one changes, once that is known.
     changed: Vec<(u64, Extent)>,
+    /// Those of them of which nothing was known.
+    rows: Let,
     is_busy: bool,
 }
 
@@ -178,6 +182,9 @@ impl Engine {
             side.extend(rows.iter().filter_map(mask));
         }
         upgrades.changed = changed;
+        let hidden = rows.iter().map(|(position, _)| *position);
+        let hidden = hidden.filter(|position| state.holes.extent(*position) == Extent::Hidden);
+        let hidden: BTreeSet<_> = hidden.collect();
         if side.is_empty() {
             return self.upgraded(log);
         }
@@ -189,6 +196,13 @@ impl Engine {
         });
         let entries: Vec<_> = entries.collect();
         note_own_heads(self, log, &entries);
+        let new = entries.iter().filter(|new| hidden.contains(&new.position));
+        let new: Vec<_> = new.cloned().collect();
+        let (through, waiting) = self.let_through(log, &new);
+        side.extend(waiting);
+        if let Some(upgrades) = self.upgrades.get_mut(&log) {
+            upgrades.rows = through;
+        }
         let batch = Batch {
             entries,
             side,
@@ -204,6 +218,7 @@ impl Engine {
         };
         upgrades.is_busy = false;
         let changed = std::mem::take(&mut upgrades.changed);
+        let rows = std::mem::take(&mut upgrades.rows);
         let Some(mut upgrade) = upgrades.queue.pop_front() else {
             return;
         };
@@ -212,6 +227,7 @@ impl Engine {
         }
         if let Some(source) = upgrade.source.take() {
             self.sources.insert((log, upgrade.peer), source);
+            self.weigh_stubs();
         }
         if let Some(state) = self.logs.get_mut(&log) {
             state.durable.changes = state.changes;
@@ -219,6 +235,7 @@ impl Engine {
                 state.holes.set(*position..*position + 1, *extent);
             }
         }
+        self.came_through(log, &rows);
         let by = upgrade.session;
         self.with_session(by, |session, engine| {
             session.upgraded(engine, log, &upgrade, changed.len() as u64);

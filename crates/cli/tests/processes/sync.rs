@@ -1,8 +1,8 @@
 //! Two and three domains that synchronise.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Home, exit, introduce, observations, pair};
+use crate::support::{Home, exit, introduce, observation, observations, pair};
 
 #[test]
 fn two_homes_that_synchronised_hold_the_same() {
@@ -157,4 +157,52 @@ fn a_peer_that_was_removed_gets_nothing_more() {
     a.import(&observations("pump", 3));
     assert_eq!(a.run(&["sync", "b"]).code, exit::DENIED);
     assert_eq!(b.held(), 3);
+}
+
+#[test]
+fn an_effect_is_listed_when_its_cause_is() {
+    let (a, b) = (Home::new("a"), Home::new("b"));
+    let both = ["--receive", "public", "--receive", "ops"];
+    a.add_peer(&b, &["--send", "public"]);
+    a.add_peer(&Home::new("c"), &["--send", "ops"]);
+    b.add_peer(&a, &both);
+    let mut cause: Value = serde_json::from_str(&observation("sensor/1", json!({}))).unwrap();
+    cause["compartment"] = json!("ops");
+    a.import(&cause.to_string());
+    let cause = a.json(&["fact", "list"])[0]["id"].clone();
+    let mut effect: Value = serde_json::from_str(&observation("sensor/2", json!({}))).unwrap();
+    effect["requires"] = json!([cause]);
+    a.import(&effect.to_string());
+    assert_eq!(a.json(&["fact", "list"]).as_array().unwrap().len(), 2);
+
+    let daemon = a.serve();
+    b.ok(&["sync", "a"]);
+    assert_eq!(b.json(&["fact", "list"]), json!([]));
+    assert!(b.export().is_empty());
+    let received = b.json(&["fact", "list", "--received"]);
+    assert_eq!(received[0]["waits_for"], json!([cause]));
+    let id = received[0]["id"].as_str().unwrap();
+    let shown = b.ok(&["fact", "show", id]);
+    assert!(
+        shown.contains(&format!("waits        for {}", cause.as_str().unwrap())),
+        "{shown}"
+    );
+    b.ok(&["fact", "verify", id]);
+
+    a.ok(&[
+        "peer",
+        "add",
+        &b.ticket(),
+        "--as",
+        "b",
+        "--send",
+        "public",
+        "--send",
+        "ops",
+    ]);
+    b.ok(&["sync", "a"]);
+    let listed = b.json(&["fact", "list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(b.json(&["fact", "list", "--received"]), listed);
+    assert_eq!(daemon.stop("TERM"), exit::OK);
 }

@@ -30,6 +30,7 @@ impl Engine {
             return;
         }
         self.wake_for_volumes(peer);
+        self.weigh_stubs();
         self.policies_changed(|session| session.peer() == peer);
     }
 
@@ -73,7 +74,11 @@ impl Engine {
 
     /// The next time at which an input is wanted, whatever it is: what peers may have changes then by itself.
     pub fn wakes_at(&self) -> Option<u64> {
-        self.wakes.first().map(|(time_ms, _)| *time_ms)
+        // A gate that was restored goes on with the first input.
+        let gate = (!self.gate.is_idle()).then_some(0);
+        let wakes = self.wakes.first().map(|(time_ms, _)| *time_ms);
+        let patient = self.patient.first().map(|(time_ms, ..)| *time_ms);
+        [gate, wakes, patient].into_iter().flatten().min()
     }
 
     pub(crate) fn wake_at(&mut self, time_ms: u64, peer: DomainId) {

@@ -11,7 +11,7 @@ use causality_store::{
 use causality_sync::{
     BLOCK_ROOTS, COMPARTMENTS, DECLINED, Engine, Event, KEY_RECORDS, LANES, LOG_HEADS, Load,
     Loaded, OPEN_ROOTS, PARTIALS, PeerPolicies, RECEIPTS, Restored, SETTLEMENTS, SOURCES,
-    StoreState, TableRows, Ticket,
+    StoreState, TableRows, Ticket, WAITING,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -33,6 +33,8 @@ pub(crate) struct Domain {
     pub(crate) writes: u64,
     /// How many commits succeed before one fails.
     pub(crate) commits_left: Option<u64>,
+    /// How long it waits for causes.
+    pub(crate) patience_ms: Option<u64>,
 }
 
 impl Domain {
@@ -50,6 +52,7 @@ impl Domain {
             reads: 0,
             writes: 0,
             commits_left: None,
+            patience_ms: None,
         }
     }
 
@@ -58,6 +61,7 @@ impl Domain {
         self.loads.clear();
         self.commits.clear();
         self.engine = engine(&self.keys, &self.store, self.seed);
+        self.engine.set_patience(self.patience_ms);
     }
 
     /// Takes other keys at the next start.
@@ -98,6 +102,19 @@ impl Domain {
                     marks,
                     keys: keys.into_iter().map(of_key).collect(),
                 }
+            }
+            Load::Places(ids) => Loaded::Places(now(self.store.places(&ids)).unwrap()),
+            Load::Withheld { hashes, logs } => {
+                let mut found = Vec::new();
+                for (log, size) in logs {
+                    for (part, hash) in now(self.store.leaves(&log, 0..size)).unwrap() {
+                        if hashes.contains(&hash) {
+                            let position = part.start();
+                            found.push((hash, Place { log, position }));
+                        }
+                    }
+                }
+                Loaded::Withheld(found)
             }
             Load::Chunk { log, from, until } => {
                 let end = ((from / BLOCK_LEAVES + 1) * BLOCK_LEAVES).min(until);
@@ -236,12 +253,13 @@ pub(crate) fn read_state(store: &MemoryStore) -> StoreState {
         settlements: table(SETTLEMENTS),
         sources: table(SOURCES),
         receipts: table(RECEIPTS),
+        waiting: table(WAITING),
         restored: now(store.side_get(&[marker])).unwrap()[0].is_some(),
         held: now(store.logs()).unwrap(),
     }
 }
 
-fn tables(state: &StoreState) -> [(SideTable, &TableRows); 11] {
+fn tables(state: &StoreState) -> [(SideTable, &TableRows); 12] {
     [
         (LOG_HEADS, &state.log_heads),
         (BLOCK_ROOTS, &state.block_roots),
@@ -254,6 +272,7 @@ fn tables(state: &StoreState) -> [(SideTable, &TableRows); 11] {
         (SETTLEMENTS, &state.settlements),
         (SOURCES, &state.sources),
         (RECEIPTS, &state.receipts),
+        (WAITING, &state.waiting),
     ]
 }
 

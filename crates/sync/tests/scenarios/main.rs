@@ -8,6 +8,7 @@ mod conditions;
 mod domain;
 mod floods;
 mod forge;
+mod gate;
 mod grants;
 mod holes;
 mod hostile;

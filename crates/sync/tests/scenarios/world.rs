@@ -119,6 +119,12 @@ impl World {
 
     // Appending.
 
+    pub(crate) fn set_patience(&mut self, domain: usize, patience_ms: Option<u64>) {
+        let domain = &mut self.domains[domain];
+        domain.patience_ms = patience_ms;
+        domain.engine.set_patience(patience_ms);
+    }
+
     pub(crate) fn append(&mut self, domain: usize, drafts: Vec<Draft>) -> Vec<Appended> {
         self.append_to(domain, PUBLIC, drafts)
     }
