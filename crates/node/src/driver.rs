@@ -209,9 +209,10 @@ pub(crate) struct Driver {
     pub(crate) entropy: Arc<dyn Entropy>,
     watchers: broadcast::Sender<NodeEvent>,
     engine: Engine,
-    /// Set while the store cannot be read after it has failed. The engine may be ahead of the store then, and must neither
-    /// hear nor do anything; whoever looks at it still may.
+    /// Set while the store cannot be read after it has failed. The engine may be ahead of it then, and does nothing.
     failed: Option<StoreError>,
+    /// Nothing is written since the store failed: a disk that is full stays so for a while. Whoever wants something ends that.
+    is_resting: bool,
     policies: BTreeMap<DomainId, PeerPolicies>,
     sessions: Sessions,
     limits: Limits,
@@ -250,6 +251,7 @@ impl Driver {
             watchers,
             engine,
             failed: None,
+            is_resting: false,
             policies: BTreeMap::new(),
             sessions: Sessions::default(),
             limits,
@@ -295,11 +297,16 @@ impl Driver {
                 }
                 Some(_) = self.parting.join_next() => {}
                 () = tokio::time::sleep(wake.unwrap_or_default()), if wake.is_some() => {
+                    self.is_resting = false;
                     self.handle(Input::Time);
                 }
-                Some(input) = inputs.recv(), if !commands_first => self.handle(input),
+                Some(input) = inputs.recv(), if !commands_first => {
+                    self.is_resting = false;
+                    self.handle(input);
+                }
                 () = std::future::ready(()), if may_append => {
                     if let Some(append) = self.put_off.pop_front() {
+                        self.is_resting = false;
                         self.read_again().await;
                         self.command(append);
                     }
@@ -314,6 +321,7 @@ impl Driver {
                         return;
                     }
                     Some(command) => {
+                        self.is_resting = false;
                         self.read_again().await;
                         self.command(command);
                     }
@@ -322,6 +330,8 @@ impl Driver {
             }
             if let Some(error) = self.perform() {
                 self.start_over(error).await;
+                // What the new engine reads is read at once: nobody is heard before.
+                let _ = self.perform();
             }
         }
     }
@@ -501,7 +511,9 @@ impl Driver {
                 Output::Event(event) => self.event(event),
             }
         }
-        self.write_next();
+        if !self.is_resting {
+            self.write_next();
+        }
         None
     }
 
@@ -718,6 +730,7 @@ impl Driver {
         // What is being written must have ended before the store is read.
         while self.writing.join_next().await.is_some() {}
         self.failed = Some(error);
+        self.is_resting = true;
         self.read_again().await;
     }
 

@@ -120,6 +120,8 @@ pub struct Engine {
     pub(crate) gate: Gate,
     pub(crate) is_opening: bool,
     pub(crate) stubs: Stubs,
+    /// Logs of which the store notes that more waits than does.
+    pub(crate) released: BTreeSet<LogId>,
     /// what was shown without them, and for how long they are waited for: until when those of a log are, and since which
     /// answer.
     pub(crate) flagged: BTreeMap<LogId, PositionSet>,
@@ -216,6 +218,7 @@ impl Engine {
             is_opening: !restored.gate.is_idle(),
             gate: restored.gate,
             stubs: Stubs::default(),
+            released: BTreeSet::new(),
             flagged: restored.flagged,
             patience_ms: None,
             patient: BTreeSet::new(),
@@ -723,7 +726,8 @@ impl Engine {
         ticket
     }
 
-    pub(crate) fn commit(&mut self, batch: Batch, pending: Pending) -> Ticket {
+    pub(crate) fn commit(&mut self, mut batch: Batch, pending: Pending) -> Ticket {
+        self.add_released(&mut batch);
         let ticket = self.ticket(pending);
         self.outputs.push_back(Output::Commit { ticket, batch });
         ticket

@@ -11,6 +11,8 @@ use causality_fact::Row;
 use causality_fact::RowCore;
 use causality_fact::TreeHash;
 use causality_fact::leaf_hash;
+use causality_store::BATCH_BYTES_MAX;
+use causality_store::Batch;
 use causality_store::NewEntry;
 use causality_store::Place;
 use causality_store::SideWrite;
@@ -111,6 +113,9 @@ impl Stubs {
             .collect()
     }
 }
+
+/// How many logs' notes a batch takes along.
+const RELEASED_MAX: usize = 16;
 
 /// How many causes that are not waited for any more are remembered before they are forgotten.
 const STUBS_SLACK: usize = 1 << 10;
@@ -224,11 +229,25 @@ impl Engine {
             }
         }
         for log in seen {
-            self.remember(Remembered::Waiting(log));
+            self.released.insert(log);
             self.event(Event::Visible { log });
         }
         self.search_stubs();
         self.is_opening = self.is_opening && !self.gate.is_settled();
+    }
+
+    /// Takes the notes of what does not wait any more along with a batch. Nothing is written for their sake alone: should they
+    /// be lost it is found out again, and an engine that began because its disk is full would only find that it is.
+    pub(crate) fn add_released(&mut self, batch: &mut Batch) {
+        if batch.bytes() > BATCH_BYTES_MAX / 2 {
+            return;
+        }
+        for _ in 0..RELEASED_MAX {
+            let Some(log) = self.released.pop_first() else {
+                return;
+            };
+            batch.side.push(self.waiting_write(&log));
+        }
     }
 
     /// Whether what waited when the engine began was not all looked at yet.

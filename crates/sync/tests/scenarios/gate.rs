@@ -172,6 +172,8 @@ fn patience_ends_with_a_mark_and_is_not_asked_of_readers_twice() {
     for restarts in [false, true] {
         if restarts {
             world.restart(1);
+            world.handle(1, Input::Time);
+            world.run();
         }
         assert_eq!(seen(&world, 1, 0), [true; 3]);
         let flagged = (0..3).map(|position| {
