@@ -32,7 +32,7 @@ enum FoundBy {
     Scenario(&'static str),
 }
 
-const BUGS: [Bug; 10] = [
+const BUGS: [Bug; 11] = [
     Bug {
         name: "acknowledged-before-fsync",
         about: "the store answers before what it has written is synced",
@@ -62,6 +62,16 @@ const BUGS: [Bug; 10] = [
             "        Some(nonce)",
         )],
         found_by: FoundBy::Scenario("frames-repeated"),
+    },
+    Bug {
+        name: "effects-before-causes",
+        about: "what arrives is seen at once, whatever it requires",
+        edits: &[(
+            "crates/sync/src/visible.rs",
+            "if new.position < first && causes.iter().all(|cause| known.contains(cause)) {",
+            "if new.position < first || causes.iter().all(|cause| known.contains(cause)) {",
+        )],
+        found_by: FoundBy::Seeds,
     },
     Bug {
         name: "hole-for-all-sources",

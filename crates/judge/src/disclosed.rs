@@ -1,6 +1,7 @@
 //! What of a fact a row shows: who may pass it on, its label, and the fields that are not withheld.
 
 use crate::codec::{DecodeError, Reader};
+use crate::id::FactId;
 use crate::row;
 
 /// A fact as far as rows have shown it.
@@ -9,6 +10,8 @@ pub(crate) struct Disclosed {
     /// Whether nobody but its origin gives it to others.
     pub(crate) stays: bool,
     pub(crate) label: String,
+    /// What it requires, as far as its core is known.
+    pub(crate) requires: Vec<FactId>,
     pub(crate) content: Content,
 }
 
@@ -47,6 +50,7 @@ impl Disclosed {
                 Ok(Self {
                     stays,
                     label,
+                    requires: Vec::new(),
                     content: Content::Unknown,
                 })
             }
@@ -132,11 +136,12 @@ fn known(
     fields: fn(&mut Reader<'_>) -> Result<Fields, DecodeError>,
 ) -> Result<Disclosed, DecodeError> {
     let (stays, label) = header(reader)?;
-    skip_body(reader)?;
+    let requires = body(reader)?;
     let content = Content::Fields(fields(reader)?);
     Ok(Disclosed {
         stays,
         label,
+        requires,
         content,
     })
 }
@@ -148,7 +153,8 @@ fn header(reader: &mut Reader<'_>) -> Result<(bool, String), DecodeError> {
     Ok((stays, reader.string()?.to_owned()))
 }
 
-fn skip_body(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+/// The body of a core, of which the facts that it requires are kept.
+fn body(reader: &mut Reader<'_>) -> Result<Vec<FactId>, DecodeError> {
     if reader.byte()? == CUSTOM {
         reader.string()?;
     }
@@ -159,13 +165,14 @@ fn skip_body(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     reader.u64()?;
     reader.int()?;
     reader.uint()?;
-    // What it requires, and what it supersedes.
-    for _ in 0..2 {
-        for _ in 0..reader.count(32)? {
-            reader.array::<32>()?;
-        }
-    }
-    Ok(())
+    let mut references = || {
+        let count = reader.count(32)?;
+        let ids = (0..count).map(|_| reader.array().map(FactId));
+        ids.collect::<Result<Vec<_>, DecodeError>>()
+    };
+    let requires = references()?;
+    let _supersedes = references()?;
+    Ok(requires)
 }
 
 fn whole(reader: &mut Reader<'_>) -> Result<Fields, DecodeError> {

@@ -1,6 +1,7 @@
 //! The promises, one in each file. `docs/src/spec/history.md` says in words what they mean.
 
 mod acknowledged_is_held;
+mod causes_are_seen_first;
 mod completeness_is_backed;
 mod entitled_is_held;
 mod equal_after_heal;
@@ -45,6 +46,10 @@ pub(crate) fn all() -> Vec<(&'static str, Box<dyn Rule>)> {
             Box::<received_is_kept::ReceivedIsKept>::default(),
         ),
         ("seen_is_held", Box::<seen_is_held::SeenIsHeld>::default()),
+        (
+            "causes_are_seen_first",
+            Box::<causes_are_seen_first::CausesAreSeenFirst>::default(),
+        ),
         (
             "forks_follow_restores",
             Box::<forks_follow_restores::ForksFollowRestores>::default(),

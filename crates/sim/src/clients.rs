@@ -1,19 +1,18 @@
 //! Those who work with a node while it runs: one appends, one reads, one watches. What they ask and hear goes into the
 //! history.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causality_fact::{DomainId, FactQuery, Label, LogId, Onward, Value};
+use causality_fact::{CompartmentId, DomainId, FactId, FactQuery, Label, LogId, Onward, Value};
 use causality_judge::Bytes;
 use causality_judge::history::{Acknowledged, Event, Seen};
 use causality_node::{
-    Draft, GoodbyeReason, LogError, LogProblem, Node, NodeError, NodeEvent, NodeEvents, Problem,
-    SyncError,
+    Draft, FactRecord, GoodbyeReason, LogError, LogProblem, Node, NodeError, NodeEvent, NodeEvents,
+    Problem, Reference, SyncError,
 };
-use causality_store::Place;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng as _;
 
@@ -22,24 +21,47 @@ use crate::history::{History, fact_id, log_id, place};
 use crate::rules::{LABELS, NUMBER, NUMBERS, below};
 use crate::trace::Trace;
 
-/// The places that a reader has seen something at. A handle: clones are the same reader's.
+/// What a reader has seen. A handle: clones are the same reader's.
 #[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<BTreeSet<(LogId, u64)>>>);
+pub struct Memory(Arc<Mutex<Remembered>>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// The places that it has seen something at.
+    places: BTreeSet<(LogId, u64)>,
+    /// The facts that it saw last, and of which compartment each is.
+    last: VecDeque<(CompartmentId, FactId)>,
+}
 
 impl Memory {
-    fn is_new(&self, place: Place) -> bool {
+    fn is_new(&self, fact: &FactRecord) -> bool {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert((place.log, place.position))
+        let (log, position) = (fact.place.log, fact.place.position);
+        let is_new = seen.places.insert((log, position));
+        if is_new {
+            seen.last.push_front((log.compartment, fact.row.id()));
+            seen.last.truncate(LAST_FACTS);
+        }
+        is_new
+    }
+
+    /// One of the facts that were seen last which whoever may have facts of a compartment may have too.
+    fn recall(&self, compartment: CompartmentId, random: &mut ChaCha8Rng) -> Option<FactId> {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_for_all = |of: CompartmentId| of == compartment || of == CompartmentId::PUBLIC;
+        let fit = seen.last.iter().filter(|(of, _)| is_for_all(*of));
+        let fit: Vec<_> = fit.map(|(_, id)| *id).collect();
+        (!fit.is_empty()).then(|| fit[below(random, fit.len())])
     }
 
     /// Other things may stand there now.
     pub(crate) fn forget(&self) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Remembered::default();
     }
 }
+
+/// How many facts a reader may have in mind when something is said because of them.
+const LAST_FACTS: usize = 64;
 
 /// What the clients of all nodes share.
 #[derive(Clone, Debug)]
@@ -61,7 +83,7 @@ impl Clients {
     pub(crate) async fn append_now_and_then(
         self,
         (name, circles): (&str, Vec<Circle>),
-        node: Node,
+        (node, memory): (Node, Memory),
         mut random: ChaCha8Rng,
     ) {
         loop {
@@ -78,8 +100,15 @@ impl Clients {
                 true => labelled_draft(&mut random),
                 false => draft(&mut random),
             });
-            let drafts = drafts.collect();
+            let mut drafts: Vec<_> = drafts.collect();
             let circle = &circles[random.next_u32() as usize % circles.len()];
+            for draft in &mut drafts {
+                // One in three is said because of something.
+                for _ in 0..below(&mut random, 6).saturating_sub(3) {
+                    let cause = memory.recall(CompartmentId::new(circle.id.0), &mut random);
+                    draft.requires.extend(cause.map(Reference::Fact));
+                }
+            }
             // Whether it succeeds is in the history.
             let _ = self.append((name, circle), &node, drafts).await;
         }
@@ -135,27 +164,13 @@ impl Clients {
     ) {
         loop {
             tokio::time::sleep(between(&mut random, 1_000, 8_000)).await;
-            let (query, mut after) = (FactQuery::default(), None);
-            loop {
-                let page = node.registry().query_facts(&query, after, PAGE_FACTS).await;
-                let Ok(page) = page else { break };
-                let fresh = page.facts.iter().filter(|fact| memory.is_new(fact.place));
-                let facts: Vec<_> = fresh
-                    .map(|fact| Seen {
-                        id: fact_id(fact.row.id()),
-                        place: place(&fact.place),
-                        row: Bytes(fact.row.bytes().to_vec()),
-                    })
-                    .collect();
-                if !facts.is_empty() {
-                    let what = format!("a reader saw {} more facts", facts.len());
-                    self.trace.note(name, &what);
-                    self.history.write(name, Event::Seen { facts });
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+            let Some(facts) = read_all(&node, &memory).await else {
+                continue;
+            };
+            if !facts.is_empty() {
+                let what = format!("a reader saw {} more facts", facts.len());
+                self.trace.note(name, &what);
+                self.history.write(name, Event::Seen { facts });
             }
         }
     }
@@ -301,6 +316,27 @@ fn labelled_draft(random: &mut ChaCha8Rng) -> Option<Draft> {
         draft.content.insert("secret".to_owned(), secret);
     }
     Some(draft)
+}
+
+/// What a reader sees at one moment, and had not seen before; nothing if it could not read to the end.
+async fn read_all(node: &Node, memory: &Memory) -> Option<Vec<Seen>> {
+    let view = node.registry().view().await.ok()?;
+    let (query, mut after, mut all) = (FactQuery::default(), None, Vec::new());
+    loop {
+        let page = view.query_facts(&query, after, PAGE_FACTS).await.ok()?;
+        all.extend(page.facts);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    all.retain(|fact| memory.is_new(fact));
+    let seen = all.into_iter().map(|fact| Seen {
+        id: fact_id(fact.row.id()),
+        place: place(&fact.place),
+        row: Bytes(fact.row.bytes().to_vec()),
+    });
+    Some(seen.collect())
 }
 
 fn between(random: &mut ChaCha8Rng, least_ms: u64, most_ms: u64) -> Duration {

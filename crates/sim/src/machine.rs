@@ -248,10 +248,11 @@ pub const NAMES: [&str; 8] = [
     "amber", "basil", "cedar", "daisy", "elder", "fennel", "ginger", "hazel",
 ];
 
-/// Deadlines that let a world of a minute see many of them pass.
+/// Deadlines that let a world of a minute see many of them pass. Causes are waited for for ever: the judge counts nothing else.
 const LIMITS: Limits = Limits {
     hello: Duration::from_secs(3),
     redial: (Duration::from_millis(250), Duration::from_secs(4)),
+    patience: None,
     ..Limits::STANDARD
 };
 const QUIC_LIMITS: QuicLimits = QuicLimits {

@@ -414,7 +414,7 @@ impl World {
         });
         if self.plan.has_clients {
             let random = |purpose| ChaCha8Rng::seed_from_u64(seed ^ purpose);
-            let (clients, of) = (self.clients.clone(), node.clone());
+            let (clients, of) = (self.clients.clone(), (node.clone(), machine.memory.clone()));
             let (appends, circles) = (random(APPENDER), clients.book.circles_of(index));
             running.tasks.spawn(async move {
                 clients

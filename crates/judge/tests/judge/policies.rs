@@ -12,7 +12,7 @@ use crate::world::{Backup, PUBLIC, Policy, World, clean};
 pub(crate) struct Said {
     statement: Statement,
     time: u64,
-    id: FactId,
+    pub(crate) id: FactId,
 }
 
 impl Said {

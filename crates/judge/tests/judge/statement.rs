@@ -1,5 +1,7 @@
 //! Rows as the page has them, whole and with fields withheld.
 
+use causality_judge::FactId;
+
 use crate::world::{tagged_hash, uint};
 
 /// An observation of numbers.
@@ -8,6 +10,8 @@ pub(crate) struct Statement {
     /// 0 for what nobody but its origin gives to others, 1 for the audience.
     pub(crate) onward: u8,
     pub(crate) label: &'static str,
+    /// What it requires, in ascending order.
+    pub(crate) requires: Vec<FactId>,
     /// In the order of their names.
     pub(crate) fields: Vec<(&'static str, u64)>,
 }
@@ -18,12 +22,18 @@ impl Statement {
         Self {
             onward: 1,
             label: "",
+            requires: Vec::new(),
             fields: fields.to_vec(),
         }
     }
 
     pub(crate) fn labelled(self, label: &'static str) -> Self {
         Self { label, ..self }
+    }
+
+    pub(crate) fn because(self, cause: FactId) -> Self {
+        let requires = vec![cause];
+        Self { requires, ..self }
     }
 
     /// A row of all of it.
@@ -66,7 +76,10 @@ impl Statement {
         row.push(2);
         row.extend(b"\x07reading\x01x\x00");
         row.extend(time.to_le_bytes());
-        row.extend([0, 0, 0, 0]);
+        row.extend([0, 0]);
+        row.extend(uint(self.requires.len() as u64));
+        self.requires.iter().for_each(|id| row.extend(id.0));
+        row.push(0);
         row
     }
 
