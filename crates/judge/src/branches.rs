@@ -86,6 +86,12 @@ impl Branches {
         let before = self.on.get(&by.node).copied().unwrap_or_default();
         let new = Shown { value, first: by };
         let known = self.at(before.branch, spot);
+        if known.is_none()
+            && let Some(other) = self.seen_elsewhere(before, spot, value)
+        {
+            self.stands(by.node, other, spot);
+            return None;
+        }
         if known.is_none_or(|known| known.value == value) {
             self.insert(before.branch, spot, new);
             self.stands(by.node, before.branch, spot);
@@ -123,6 +129,19 @@ impl Branches {
         self.insert(branch, spot, new);
         self.stands(by.node, branch, spot);
         known
+    }
+
+    /// Another branch of which this is known, for a node that has shown nothing from where that left its own: it may have
+    /// nothing but a hash there.
+    fn seen_elsewhere(&self, stand: Stand, spot: Spot, value: [u8; 32]) -> Option<usize> {
+        (0..self.all.len()).find(|branch| {
+            let parent = self.all.get(*branch).and_then(|branch| branch.parent);
+            let has_it = self
+                .at(*branch, spot)
+                .is_some_and(|shown| shown.value == value);
+            let is_open = |fork: Fork| fork.of == stand.branch && stand.size < fork.at.size();
+            *branch != stand.branch && has_it && parent.is_some_and(is_open)
+        })
     }
 
     /// Notes that a node has so many positions, of whatever history.

@@ -66,6 +66,27 @@ fn half_of_a_fork_that_nobody_has_any_more_needs_no_notice() {
 }
 
 #[test]
+fn whoever_shows_only_what_follows_on_half_of_a_fork_stands_on_that() {
+    // a alone had what came after the backup; the readers of b do not see what took its place, but what came then.
+    let mut world = World::new(Mode::Safety, &["a", "b"]);
+    world.append("a");
+    let backup = world.backup("a");
+    world.append("a");
+    world.restore("a", &backup, false);
+    world.append("a");
+    world.append("a");
+    world.sync("a", "b");
+    world.read("b");
+    let Some(Event::Seen { facts }) = world.entries.last_mut().map(|entry| &mut entry.event) else {
+        panic!("b has read");
+    };
+    facts.retain(|fact| fact.place.position == 2);
+    world.meets("a", "b");
+    world.met("a", "b");
+    assert_eq!(world.broken(), clean());
+}
+
+#[test]
 fn a_fork_without_a_restore_is_found_though_it_was_noticed() {
     let mut world = World::new(Mode::Liveness, &["a", "b"]);
     world.append("a");
