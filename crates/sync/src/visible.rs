@@ -125,6 +125,8 @@ const STUBS_SLACK: usize = 1 << 10;
 pub(crate) struct Let {
     /// Those that are visible as soon as they are durable.
     pub(crate) through: Vec<FactId>,
+    /// The hashes of facts that are not among them, and their positions.
+    withheld: Vec<(TreeHash, u64)>,
 }
 
 impl Engine {
@@ -144,11 +146,7 @@ impl Engine {
             let row = match &new.entry {
                 Entry::Row(row) => row,
                 Entry::Withheld { hash, .. } => {
-                    let place = Place {
-                        log,
-                        position: new.position,
-                    };
-                    self.stubs.found(hash, place);
+                    through.withheld.push((*hash, new.position));
                     continue;
                 }
             };
@@ -176,6 +174,11 @@ impl Engine {
     pub(crate) fn came_through(&mut self, log: LogId, rows: &Let) {
         self.are_visible(&rows.through);
         self.gate.look(log);
+        // What was looked for meanwhile was not in the store yet.
+        for (hash, position) in &rows.withheld {
+            let position = *position;
+            self.stubs.found(hash, Place { log, position });
+        }
         self.weigh_stubs();
     }
 

@@ -128,6 +128,25 @@ fn a_cause_that_its_origin_withholds_or_that_is_not_taken_holds_up_nothing() {
 }
 
 #[test]
+fn a_cause_that_is_withheld_while_its_effect_arrives_holds_up_nothing() {
+    for seed in 0..300 {
+        let mut world = World::new(3, seed);
+        rules(&mut world, (0, 2), "where = 'number >= 1'", "");
+        rules(&mut world, (1, 2), "where = 'number >= 1'", "");
+        let cause = append(&mut world, 0, 0, &[]);
+        world.sync(0, 1);
+        append(&mut world, 1, 2, &[cause]);
+        let sessions = [(0, world.connect(2, 0)), (1, world.connect(2, 1))];
+        for (peer, session) in sessions {
+            world.start_round(peer, session);
+        }
+        world.run();
+        assert_eq!(seen(&world, 2, 1), [true], "seed {seed}");
+        assert_eq!(world.engine(2).waiting_count(), 0);
+    }
+}
+
+#[test]
 fn a_cause_that_a_relay_has_not_is_waited_for_until_another_shows_it() {
     let mut world = World::new(4, 4);
     // Domain 1 may not have the cause; what it relays of the log of 0 has a hole there.
